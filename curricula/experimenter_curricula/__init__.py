@@ -1,0 +1,1 @@
+"""Curricula: strategies that decide what to try next."""

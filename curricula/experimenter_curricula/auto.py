@@ -1,0 +1,172 @@
+"""The default curriculum: the native design first, then one lever at a time, so that each effect can be named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from experimenter.contracts import Ask, RunView
+from experimenter.errors import ExperimenterError
+from experimenter.questions import (
+    Answer,
+    ChooseHyperparameters,
+    ChooseLever,
+    DesignEnvironments,
+    EnvironmentMixtures,
+    HyperparameterChoices,
+    LeverChoice,
+    RewardPrograms,
+    WriteRewards,
+)
+from experimenter.records import Design, Hyperparameters, Lever, Phase, RewardProgram, Task, WeightedEnv
+from experimenter.rl.defaults import default_hyperparameters, default_network
+
+__all__ = ["Auto"]
+
+A = TypeVar("A", bound=Answer)
+
+
+class Auto:
+    """Cycle 0 trains the native design; every later cycle changes one lever of the best design so far."""
+
+    contract: ClassVar[int] = 1
+    name: ClassVar[str] = "auto"
+
+    def propose(self, view: RunView, ask: Ask) -> Task | None:
+        """The native design first, then whichever lever the planner chooses; ``None`` when no lever is left."""
+        if view.cycle == 0:
+            return _task("native", view, "native", "what the environment's own reward teaches")
+        question = ChooseLever(card=view.card, available=_levers(view), history=view.history, seed=view.seed)
+        choice = _expect(ask(question), LeverChoice)
+        return _task(f"{choice.lever}_{view.cycle}", view, choice.lever, choice.reason)
+
+    def design(self, task: Task, view: RunView, ask: Ask) -> tuple[Design, ...]:
+        """Up to ``view.max_designs`` designs that differ from the best so far in the task's lever alone."""
+        base = view.champion or _native(view)
+        if task.lever == "reward":
+            return _rewarded(base, _write(view, ask, view.max_designs), task, view)
+        if task.lever == "hyperparameters":
+            return _tuned(base, task, view, ask)
+        if task.lever == "environment":
+            return _varied(base, task, view, ask)
+        return (_native(view),)
+
+    def repair(self, design: Design, error: str, task: Task, view: RunView, ask: Ask) -> Design | None:
+        """The same design with a corrected reward; ``None`` where another lever failed."""
+        failed = design.phases[-1].reward
+        if failed is None or task.lever != "reward":
+            return None
+        written = _write(view, ask, 1, failed, error)
+        return _with(design, reward=written[0])
+
+
+def _levers(view: RunView) -> tuple[Lever, ...]:
+    """What may be changed here: environments only where the family has parameters."""
+    levers: tuple[Lever, ...] = ("reward", "hyperparameters")
+    return (*levers, "environment") if view.card.parameters else levers
+
+
+def _task(name: str, view: RunView, lever: Lever, reason: str) -> Task:
+    goal = view.goal
+    return Task(name=name, sentence=goal.wish, environment=goal.environment, reason=reason, lever=lever)
+
+
+def _native(view: RunView) -> Design:
+    """Native reward, shipped defaults: the arm that everything is measured against."""
+    phase = Phase(
+        environments=(WeightedEnv(environment=view.goal.environment),),
+        hyperparameters=default_hyperparameters(view.card),
+        steps=view.design_steps,
+    )
+    return Design(name="native", phases=(phase,), network=default_network(view.card), origin="native")
+
+
+def _write(
+    view: RunView, ask: Ask, count: int, failed: RewardProgram | None = None, error: str = ""
+) -> tuple[RewardProgram, ...]:
+    question = WriteRewards(
+        goal=view.goal,
+        card=view.card,
+        count=count,
+        history=view.history,
+        lessons=view.lessons,
+        failed=failed,
+        error=error,
+        seed=view.seed,
+    )
+    return _expect(ask(question), RewardPrograms).programs
+
+
+def _rewarded(
+    base: Design, programs: Sequence[RewardProgram], task: Task, view: RunView
+) -> tuple[Design, ...]:
+    return tuple(
+        _named(_with(base, reward=program), task, i, view)
+        for i, program in enumerate(programs[: view.max_designs])
+    )
+
+
+def _tuned(base: Design, task: Task, view: RunView, ask: Ask) -> tuple[Design, ...]:
+    question = ChooseHyperparameters(
+        card=view.card,
+        algorithm=base.algorithm,
+        base=base.phases[-1].hyperparameters,
+        count=view.max_designs,
+        steps=view.design_steps,
+        history=view.history,
+        seed=view.seed,
+    )
+    choices = _expect(ask(question), HyperparameterChoices).choices
+    return tuple(
+        _named(_with(base, hyperparameters=choice), task, i, view)
+        for i, choice in enumerate(choices[: view.max_designs])
+    )
+
+
+def _varied(base: Design, task: Task, view: RunView, ask: Ask) -> tuple[Design, ...]:
+    question = DesignEnvironments(
+        card=view.card,
+        target=view.goal.environment,
+        count=view.max_designs,
+        history=view.history,
+        seed=view.seed,
+    )
+    mixtures = _expect(ask(question), EnvironmentMixtures).mixtures
+    return tuple(
+        _named(_with(base, environments=mixture), task, i, view)
+        for i, mixture in enumerate(mixtures[: view.max_designs])
+    )
+
+
+def _with(
+    base: Design,
+    *,
+    reward: RewardProgram | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    environments: tuple[WeightedEnv, ...] | None = None,
+) -> Design:
+    """``base`` with one lever changed in each of its phases."""
+    given = {"reward": reward, "hyperparameters": hyperparameters, "environments": environments}
+    change = {name: value for name, value in given.items() if value is not None}
+    return base.model_copy(update={"phases": tuple(p.model_copy(update=change) for p in base.phases)})
+
+
+def _named(design: Design, task: Task, index: int, view: RunView) -> Design:
+    """The design under a name of its own, at this run's length, without seeds."""
+    update = {
+        "name": f"{task.name[:34]}_{index}",
+        "seeds": (),
+        "parent": view.champion_trial,
+        "origin": task.lever,
+    }
+    return design.model_copy(update=update).with_steps(view.design_steps)
+
+
+def _expect(answer: Answer, kind: type[A]) -> A:
+    """The answer as the type that was asked for. Raises ExperimenterError on anything else."""
+    if not isinstance(answer, kind):
+        raise ExperimenterError(
+            f"The planner answered {type(answer).__name__} where {kind.__name__} was asked.",
+            "Run the planner's contract tests: experimenter.testing.check_planner.",
+        )
+    return answer

@@ -1,0 +1,161 @@
+"""``list``, ``show``, ``report`` and ``watch``: looking at runs, whoever started them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experimenter.cli.options import AsJson, WorkspaceFolder, open_workspace, workspace_root
+from experimenter.report.text import clip, safe_text
+
+if TYPE_CHECKING:
+    from experimenter.workspace.records import RunRecord
+    from experimenter.workspace.store import Workspace
+
+__all__ = ["list_runs", "own_runs", "report", "show", "status_of", "watch"]
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, its beginning, or 'latest'.")]
+
+
+def status_of(store: Workspace, record: RunRecord) -> str:
+    """The run's status; ``interrupted`` when it says running but no process holds it any more."""
+    from experimenter.workspace.locks import RunLock
+
+    if record.status == "running" and RunLock(store.run_folder(record.id)).holder() is None:
+        return "interrupted"
+    return record.status
+
+
+def own_runs(store: Workspace) -> list[RunRecord]:
+    """The runs that a person started, newest first; the twins that serve as random controls are left out."""
+    from experimenter.workspace.records import CONTROL_OF
+
+    mine = [record for record in store.runs() if store.document(record.id, CONTROL_OF) is None]
+    return mine[::-1]
+
+
+def list_runs(workspace: WorkspaceFolder = None, as_json: AsJson = False) -> None:
+    """List the workspace's runs, newest first."""
+    from experimenter.cli.console import print_json, say, screen
+    from experimenter.cli.tables import plain_table
+    from experimenter.report.lines import number
+
+    with open_workspace(workspace) as store:
+        rows = [_run_facts(store, record) for record in own_runs(store)]
+    if as_json:
+        print_json(rows)
+        return
+    right = ("trials", "steps")
+    table = plain_table("run", "status", "environment", "wish", *right, "created", right=right)
+    for row in rows:
+        words = [clip(row[key], 40) for key in ("run", "status", "environment", "wish")]
+        table.add_row(*words, str(row["trials"]), number(row["ledger"]["env_steps"]), row["created"][:16])
+    screen().print(table)
+    if not rows:
+        say('No run yet. Start one with: experimenter run "your wish" --env CartPole-v1')
+
+
+def _run_facts(store: Workspace, record: RunRecord) -> dict[str, Any]:
+    goal = record.goal
+    return {
+        "run": record.id,
+        "status": status_of(store, record),
+        "environment": goal.environment.id,
+        "wish": goal.wish,
+        "created": record.created,
+        "trials": len(store.trials(record.id)),
+        "ledger": store.ledger(record.id).model_dump(mode="json", exclude={"v"}),
+    }
+
+
+def show(
+    what: Annotated[str, typer.Argument(metavar="RUN[/TRIAL]", help="A run, or one of its trials.")],
+    workspace: WorkspaceFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's trials, or one trial with its candidates and programs."""
+    from experimenter.cli.console import print_json, screen
+    from experimenter.cli.trial import trial_view
+
+    with open_workspace(workspace) as store:
+        if "/" in what:
+            trial = store.find_trial(what)
+            if as_json:
+                print_json(trial.model_dump(mode="json"))
+            else:
+                screen().print(trial_view(trial))
+            return
+        record = store.run(what)
+        _show_run(store, record, as_json=as_json)
+
+
+def _show_run(store: Workspace, record: RunRecord, *, as_json: bool) -> None:
+    from experimenter.cli.console import print_json, screen
+    from experimenter.cli.tables import spent_words, trials_table, verdict_panel
+    from experimenter.results import RunResult
+
+    trials, ledger = store.trials(record.id), store.ledger(record.id)
+    stored = store.document(record.id, "result")
+    if as_json:
+        shown = [trial.model_dump(mode="json") for trial in trials]
+        print_json(_run_facts(store, record) | {"result": stored, "trials": shown})
+        return
+    out = screen()
+    goal = record.goal
+    out.print(
+        f"{record.id} · {status_of(store, record)} · {safe_text(goal.wish)} · {safe_text(goal.environment.id)}"
+    )
+    out.print(f"spent {spent_words(ledger, goal.budget)}")
+    if record.error:
+        out.print(f"error: {safe_text(record.error)}\n→ {safe_text(record.hint)}")
+    out.print(trials_table(trials) if trials else "no trial has ended yet")
+    if stored is not None:
+        out.print(verdict_panel(RunResult.model_validate(stored), store.root))
+
+
+def report(
+    run_id: RunName = "latest",
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write a copy there.")
+    ] = None,
+    workspace: WorkspaceFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's report (one HTML file that opens offline) and say where it is."""
+    from experimenter.cli.console import print_json
+    from experimenter.report import write_report
+    from experimenter.workspace.files import write_atomic
+
+    with open_workspace(workspace) as store:
+        record = store.run(run_id)
+        path = write_report(store, record.id)
+    if output is not None:
+        write_atomic(output.absolute(), path.read_bytes())
+        path = output.absolute()
+    if as_json:
+        print_json({"run": record.id, "report": str(path)})
+    else:
+        print(path)
+    if open_:
+        typer.launch(path.as_uri())
+
+
+def watch(
+    run_id: RunName = "latest",
+    workspace: WorkspaceFolder = None,
+    as_json: AsJson = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Print every event as a JSON line on stdout.")
+    ] = False,
+) -> int:
+    """Follow a run that goes on, from its beginning to its end. Ctrl-C asks it to stop."""
+    from experimenter.cli.following import conclude, follow_run
+
+    root = workspace_root(workspace)
+    with open_workspace(workspace) as store:
+        name = store.run(run_id).id
+    result = follow_run(root, name, events=events)
+    return conclude(result, root, as_json=as_json, events=events)

@@ -1,0 +1,1 @@
+"""Environments: cards, families, the observation pipeline, features and the vector environment."""

@@ -1,0 +1,211 @@
+"""The one observation pipeline: from a batch of raw observations to the float32 matrix that a network reads.
+
+Training and the judge both use it, and it is rebuilt from JSON, so that a stored policy sees exactly what it learned
+on. Categories become one-hot, real numbers stay as they are, text is left out by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from experimenter.envs.spaces import Leaf, leaves, left_out
+from experimenter.errors import EnvironmentFault
+from experimenter.records import Json
+
+__all__ = ["MAX_INPUTS", "MINIGRID_CATEGORIES", "Observations", "Pipeline", "minigrid_image"]
+
+Observations = np.ndarray | Mapping[str, np.ndarray]
+MAX_INPUTS: Final = 20_000
+MINIGRID_CATEGORIES: Final = (11, 6, 3)
+"""Object, colour and door state of one cell of a MiniGrid view (``minigrid.core.constants``)."""
+
+_Rule = Literal["real", "scale255", "onehot", "minigrid"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """How one leaf is encoded: ``count`` raw numbers become ``size`` inputs.
+
+    For one-hot rules raw number j, with value v, switches on input ``table[j % len(table)]``'s entry: the table maps
+    ``v - start`` to an offset inside the block that begins at ``origin[j]``; values outside are clipped to the ends.
+    """
+
+    name: str
+    rule: _Rule
+    shape: tuple[int, ...]
+    categories: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        count = int(np.prod(self.shape, dtype=int))
+        if self.rule == "minigrid":
+            return count // len(self.categories) * sum(self.categories)
+        return sum(self.categories) if self.rule == "onehot" else count
+
+    def to_json(self) -> Json:
+        return {
+            "name": self.name,
+            "rule": self.rule,
+            "shape": list(self.shape),
+            "categories": list(self.categories),
+            "start": list(self.start),
+        }
+
+    @classmethod
+    def from_json(cls, json: Json) -> _Part:
+        return cls(
+            json["name"], json["rule"], tuple(json["shape"]), tuple(json["categories"]), tuple(json["start"])
+        )
+
+
+def minigrid_image(space: gymnasium.Space[Any]) -> str | None:
+    """The key of a MiniGrid view in a Dict space, recognised by its shape and its compass, or ``None``."""
+    if not isinstance(space, spaces.Dict) or not {"image", "direction", "mission"} <= set(space.spaces):
+        return None
+    image, compass = space["image"], space["direction"]
+    if not isinstance(image, spaces.Box) or not isinstance(compass, spaces.Discrete):
+        return None
+    cells = image.dtype == np.uint8 and len(image.shape) == 3 and image.shape[2] == 3
+    return "image" if cells and compass.n == 4 else None
+
+
+def _part(leaf: Leaf, grid: bool) -> _Part:
+    space = leaf.space
+    if isinstance(space, spaces.Discrete):
+        return _Part(leaf.name, "onehot", (), (int(space.n),), (int(space.start),))
+    if isinstance(space, spaces.MultiDiscrete):
+        sizes, starts = space.nvec.reshape(-1).tolist(), space.start.reshape(-1).tolist()
+        return _Part(leaf.name, "onehot", leaf.shape, tuple(sizes), tuple(starts))
+    if grid:
+        return _Part(leaf.name, "minigrid", leaf.shape, MINIGRID_CATEGORIES)
+    image = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(leaf.shape) >= 2
+    return _Part(leaf.name, "scale255" if image else "real", leaf.shape)
+
+
+class Pipeline:
+    """Encodes batches of observations as ``SyncVector`` returns them: an array (n, …) or a dict of arrays (n, …).
+
+    ``size`` inputs; ``left_out`` names what no policy reads; ``categorical`` says that all inputs are zeros and ones;
+    ``notes`` are sentences for a person about choices that may surprise.
+    """
+
+    def __init__(
+        self, parts: tuple[_Part, ...], left_out: tuple[str, ...], binary: tuple[str, ...] = ()
+    ) -> None:
+        self.parts = parts
+        self.left_out = left_out
+        self._binary = binary
+        self.size = sum(part.size for part in parts)
+        self._encoders = tuple(_encoder(part) for part in parts)
+
+    @classmethod
+    def for_space(cls, space: gymnasium.Space[Any], hint: str = "") -> Pipeline:
+        """The pipeline of an observation space; ``hint="minigrid"`` reads any byte image (w, h, 3) as categories.
+
+        Raises EnvironmentFault for spaces without numbers or with more than 20,000 inputs.
+        """
+        found = leaves(space)
+        key = minigrid_image(space)
+        parts = tuple(_part(leaf, leaf.name == key or _hinted(leaf, hint)) for leaf in found)
+        binary = tuple(leaf.name for leaf in found if isinstance(leaf.space, spaces.MultiBinary))
+        pipeline = cls(parts, left_out(space), binary)
+        if pipeline.size > MAX_INPUTS:
+            raise EnvironmentFault(
+                f"One observation has {pipeline.size:,} inputs; the networks here read at most {MAX_INPUTS:,}.",
+                "Use a version of the environment with state observations, or wrap it to shrink its images.",
+            )
+        return pipeline
+
+    @property
+    def categorical(self) -> bool:
+        return all(part.rule in ("onehot", "minigrid") or part.name in self._binary for part in self.parts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        said = [f"{name!r} is text or a structure, and no policy reads it." for name in self.left_out]
+        for part in self.parts:
+            if part.rule == "scale255":
+                said.append(
+                    f"{_called(part)} is an image, divided by 255 and flattened to {part.size:,} inputs."
+                )
+            elif part.rule == "minigrid":
+                said.append(
+                    f"{_called(part)} is read as categories: object, colour and state of each cell, one-hot."
+                )
+        return tuple(said)
+
+    def encode(self, obs: Observations) -> np.ndarray:
+        """float32 (n, size), a fresh array."""
+        if isinstance(obs, Mapping):
+            arrays = [np.asarray(obs[part.name]) for part in self.parts]
+        else:
+            arrays = [np.asarray(obs)]
+        n = len(arrays[0])
+        if len(self.parts) == 1 and self.parts[0].rule == "real":
+            return arrays[0].reshape(n, -1).astype(np.float32)
+        out = np.zeros((n, self.size), dtype=np.float32)
+        column = 0
+        for part, encoder, array in zip(self.parts, self._encoders, arrays, strict=True):
+            encoder(array.reshape(n, -1), out, column)
+            column += part.size
+        return out
+
+    def to_json(self) -> Json:
+        return {
+            "v": 1,
+            "parts": [part.to_json() for part in self.parts],
+            "left_out": list(self.left_out),
+            "binary": list(self._binary),
+        }
+
+    @classmethod
+    def from_json(cls, json: Json) -> Pipeline:
+        parts = tuple(_Part.from_json(part) for part in json["parts"])
+        return cls(parts, tuple(json["left_out"]), tuple(json["binary"]))
+
+
+def _hinted(leaf: Leaf, hint: str) -> bool:
+    image = isinstance(leaf.space, spaces.Box) and leaf.space.dtype == np.uint8
+    return hint == "minigrid" and image and len(leaf.shape) == 3 and leaf.shape[2] == 3
+
+
+def _called(part: _Part) -> str:
+    return repr(part.name) if part.name else "The observation"
+
+
+class _encoder:  # noqa: N801
+    """Writes one part's inputs into columns of the output."""
+
+    def __init__(self, part: _Part) -> None:
+        self._rule = part.rule
+        if part.rule in ("onehot", "minigrid"):
+            self._prepare(part)
+
+    def _prepare(self, part: _Part) -> None:
+        """One flat index per raw number: ``origin[j] + clip(value - start[j], 0, categories[j] - 1)``."""
+        count = max(1, int(np.prod(part.shape, dtype=int)))
+        sizes = np.resize(np.array(part.categories, dtype=np.int64), count)
+        self._last = sizes - 1
+        self._origin = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        starts = np.array(part.start or (0,), dtype=np.int64)
+        self._start = np.resize(starts, count)
+
+    def __call__(self, flat: np.ndarray, out: np.ndarray, column: int) -> None:
+        n, count = flat.shape
+        if self._rule == "real":
+            out[:, column : column + count] = flat
+        elif self._rule == "scale255":
+            np.divide(flat, np.float32(255), out=out[:, column : column + count])
+        else:
+            index = flat - self._start
+            np.clip(index, 0, self._last, out=index)
+            index += self._origin + column
+            index += (np.arange(n) * out.shape[1])[:, None]
+            out.reshape(-1)[index] = 1.0

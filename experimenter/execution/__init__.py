@@ -1,0 +1,1 @@
+"""Executors: how jobs reach worker processes. Local processes first, others behind the same contract."""

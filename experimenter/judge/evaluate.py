@@ -1,0 +1,177 @@
+"""Scores a policy on held-out seeds by the environment's own signal: the frozen judge.
+
+Up to sixteen episodes are played in lock step through one forward pass. A seed's result depends on the seed alone:
+each episode samples from a generator of its own, and ``Policy.act`` computes a row alike whatever stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from experimenter.envs.families import family
+from experimenter.envs.faults import foreign
+from experimenter.envs.make import make
+from experimenter.envs.spaces import Leaf, leaves, space_to_json
+from experimenter.errors import EnvironmentFault, UsageError
+from experimenter.judge.seat import Episode, Observation, Seat
+from experimenter.policies.policy import Policy
+from experimenter.records import EnvSpec, Evaluation, JudgeSpec, TrueReturn
+
+__all__ = ["SEATS", "Mode", "Progress", "evaluate"]
+
+SEATS: Final = 16
+_SAMPLING: Final = 0x6A756467
+Mode = Literal["greedy", "sample"]
+Progress = Callable[[dict[str, Any]], None]
+
+
+def evaluate(
+    policy: Policy,
+    spec: EnvSpec,
+    seeds: Sequence[int],
+    judge: JudgeSpec,
+    mode: Mode | None = None,
+    progress: Progress | None = None,
+    *,
+    policy_hash: str = "",
+    seats: int = SEATS,
+) -> Evaluation:
+    """One episode per seed, in the policy's own action mode unless ``mode`` names one.
+
+    ``seats`` (1 to 16) environments are played in lock step; the result does not depend on it. ``progress`` hears
+    ``{"episodes", "of", "steps"}`` at every step, as a sign of life. ``policy_hash`` is written into the result.
+    Raises EnvironmentFault when the environment fails, never ends or has other spaces than the policy; UsageError
+    without seeds.
+    """
+    if not seeds:
+        raise UsageError("The judge needs at least one seed.", "Ask for at least one evaluation episode.")
+    chosen: Mode = mode or policy.action_mode
+    with _table(policy, spec, judge, max(1, min(seats, SEATS, len(seeds)))) as table:
+        episodes = _play(policy, table, seeds, chosen, progress or _silent)
+    return _evaluation(policy_hash, judge, seeds, episodes, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The environments, and how their observations become one batch."""
+
+    seats: tuple[Seat, ...]
+    leaves: tuple[Leaf, ...]
+
+    def batch(self, rows: Sequence[Observation]) -> Any:
+        """The rows as ``SyncVector`` would give them: one array, or a flat dictionary of arrays."""
+        columns = zip(self.leaves, zip(*rows, strict=True), strict=True)
+        arrays = {leaf.name: np.stack(column).astype(leaf.dtype) for leaf, column in columns}
+        return arrays[""] if self.leaves[0].keys == () else arrays
+
+
+@contextmanager
+def _table(policy: Policy, spec: EnvSpec, judge: JudgeSpec, count: int) -> Iterator[_Table]:
+    measures, envs = family(spec.family), [make(spec)]
+    try:
+        _same_spaces(policy, spec, envs[0])
+        envs += [make(spec) for _ in range(count - 1)]
+        found = leaves(envs[0].observation_space)
+        yield _Table(tuple(Seat(env, spec, judge, measures, found) for env in envs), found)
+    finally:
+        for env in envs:
+            with foreign(spec.id, "while it was closed"):
+                env.close()
+
+
+def _same_spaces(policy: Policy, spec: EnvSpec, env: Any) -> None:
+    for what, stored, space in (
+        ("observations", policy.observation_space_json, env.observation_space),
+        ("actions", policy.action_space_json, env.action_space),
+    ):
+        if _form(space_to_json(space)) != _form(stored):
+            raise EnvironmentFault(
+                f"{spec.id} has other {what} than the environment that the policy was trained in.",
+                "Judge the policy in its own environment, with the same wrappers and parameters.",
+            )
+
+
+def _form(space: Any) -> Any:
+    """A space without its bounds, which no pipeline relies on."""
+    if isinstance(space, dict):
+        return {key: _form(value) for key, value in space.items() if key not in ("low", "high")}
+    return space
+
+
+def _play(
+    policy: Policy, table: _Table, seeds: Sequence[int], mode: Mode, progress: Progress
+) -> list[Episode]:
+    """Episodes in the order of ``seeds``. A seat that is done takes the next seed that waits."""
+    waiting = iter(enumerate(seeds))
+    playing = [place for seat in table.seats if (place := _next_episode(seat, waiting)) is not None]
+    finished: dict[int, Episode] = {}
+    steps = 0
+    while playing:
+        batch = table.batch([place.observation for place in playing])
+        actions = policy.act(batch, mode, [place.rng for place in playing])
+        steps += len(playing)
+        still: list[_Place | None] = []
+        for place, action in zip(playing, actions, strict=True):
+            place.observation, episode = place.seat.step(action)
+            if episode is not None:
+                finished[place.index] = episode
+            still.append(place if episode is None else _next_episode(place.seat, waiting))
+        playing = [place for place in still if place is not None]
+        progress({"episodes": len(finished), "of": len(seeds), "steps": steps})
+    return [finished[index] for index in range(len(seeds))]
+
+
+@dataclass(slots=True)
+class _Place:
+    """An episode being played: which seed's it is, what is seen now, and what its sampling draws from."""
+
+    seat: Seat
+    index: int
+    observation: Observation
+    rng: np.random.Generator
+
+
+def _next_episode(seat: Seat, waiting: Iterator[tuple[int, int]]) -> _Place | None:
+    turn = next(waiting, None)
+    if turn is None:
+        return None
+    index, seed = turn
+    return _Place(seat, index, seat.start(seed), np.random.default_rng([_SAMPLING, seed]))
+
+
+def _evaluation(
+    policy_hash: str, judge: JudgeSpec, seeds: Sequence[int], episodes: Sequence[Episode], mode: Mode
+) -> Evaluation:
+    scores = tuple(TrueReturn(e.score) for e in episodes)
+    lengths = tuple(e.length for e in episodes)
+    return Evaluation(
+        policy=policy_hash,
+        judge=judge.words,
+        seeds=tuple(seeds),
+        scores=scores,
+        mean=TrueReturn(float(np.mean(scores))),
+        success_rate=_success_rate(episodes),
+        subtasks=_subtasks(episodes),
+        lengths=lengths,
+        eval_steps=sum(lengths),
+        action_mode=mode,
+    )
+
+
+def _success_rate(episodes: Sequence[Episode]) -> float | None:
+    known = [e.success for e in episodes if e.success is not None]
+    return float(np.mean(known)) if len(known) == len(episodes) else None
+
+
+def _subtasks(episodes: Sequence[Episode]) -> dict[str, tuple[float, ...]]:
+    names = sorted({name for e in episodes for name in e.subtasks})
+    return {name: tuple(float(e.subtasks.get(name, False)) for e in episodes) for name in names}
+
+
+def _silent(_: dict[str, Any]) -> None:
+    return None

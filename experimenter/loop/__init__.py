@@ -1,0 +1,1 @@
+"""The loop: ten stops in LangGraph, the detached runner that drives them, and the launcher that faces use."""

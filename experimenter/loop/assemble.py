@@ -1,0 +1,116 @@
+"""Puts a run's context together from what the workspace keeps: settings, card, plan, plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from experimenter import plugins
+from experimenter.budget import worker_count
+from experimenter.config import Settings
+from experimenter.envs.records import EnvCard
+from experimenter.errors import WorkspaceError
+from experimenter.execution.local import LocalExecutor
+from experimenter.loop.context import RunContext
+from experimenter.loop.plan import Plan, make_plan, nominal_steps
+from experimenter.records import Budget
+from experimenter.workspace.records import RunRecord
+from experimenter.workspace.store import Workspace
+
+MOST_WORKERS = 4
+
+
+def workers(settings: Settings) -> int:
+    """How many worker processes: the setting, or the number of usable cores, at most four."""
+    return settings.workers or min(
+        MOST_WORKERS, len(os.sched_getaffinity(0)) if _has_affinity() else _cores()
+    )
+
+
+def _has_affinity() -> bool:
+    return hasattr(os, "sched_getaffinity")
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def executor_for(settings: Settings, log: Path | None) -> Executor:
+    return LocalExecutor(workers(settings), log)
+
+
+def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bool]) -> RunContext:
+    """The context of a stored run. Raises WorkspaceError when its card is missing."""
+    record = workspace.run(run)
+    settings = Settings.model_validate(record.settings)
+    stored = workspace.document(run, "card")
+    if stored is None:
+        raise WorkspaceError(f"Run {run} has no environment card.", "Start it again: experimenter run ...")
+    folder = workspace.run_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    return RunContext(
+        workspace=workspace,
+        record=record,
+        settings=settings,
+        card=EnvCard.model_validate(stored),
+        plan=plan_for(workspace, record, settings),
+        planner=plugins.load("planners", record.planner)(),
+        curriculum=plugins.load("curricula", record.curriculum)(),
+        executor=LocalExecutor(worker_count(settings), folder / "workers.log"),
+        memory=None if settings.memory == "off" else plugins.load("memories", "lexical")(),
+        stop_requested=stop_requested,
+    )
+
+
+def plan_for(workspace: Workspace, record: RunRecord, settings: Settings) -> Plan:
+    """The stored plan, or a new one when there is none or the budget was raised since.
+
+    The length of a chunk and of a design never change within a run, so that stored trainings stay valid.
+    """
+    steps = record.goal.budget.env_steps
+    stored = workspace.document(record.id, "plan")
+    if stored is not None and (steps is None or stored["env_steps"] == steps):
+        return Plan.model_validate(stored)
+    fresh = make_plan(
+        steps or nominal_steps(), settings.confirm_seeds, settings.designs, settings.chunk_steps
+    )
+    if stored is not None:
+        first = Plan.model_validate(stored)
+        kept = {
+            "design_steps": first.design_steps,
+            "chunk_steps": first.chunk_steps,
+            "epoch": first.epoch + 1,
+        }
+        fresh = fresh.model_copy(update=kept)
+    workspace.put_document(record.id, "plan", fresh.model_dump(mode="json"))
+    return fresh
+
+
+def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
+    """The ``random`` control: the same loop, card, number of trials and halving, answers drawn uniformly."""
+    run = f"{ctx.run[:30]}_random" + (f"_{ctx.plan.epoch}" if ctx.plan.epoch else "")
+    if run not in {item.id for item in ctx.workspace.runs()}:
+        _create_twin(ctx, run, env_steps)
+    record = ctx.workspace.run(run)
+    settings = Settings.model_validate(record.settings)
+    return RunContext(
+        workspace=ctx.workspace,
+        record=record,
+        settings=settings,
+        card=ctx.card,
+        plan=plan_for(ctx.workspace, record, settings),
+        planner=plugins.load("planners", "random")(),
+        curriculum=plugins.load("curricula", ctx.record.curriculum)(),
+        executor=ctx.executor,
+        max_trials=max(1, len(ctx.trials())),
+        control_of=ctx.run,
+        stop_requested=ctx.stop_requested,
+    )
+
+
+def _create_twin(ctx: RunContext, run: str, env_steps: int) -> None:
+    goal = ctx.record.goal.model_copy(update={"budget": Budget(env_steps=env_steps)})
+    settings = {**ctx.record.settings, "controls": "none", "planner": "random", "memory": "off"}
+    changes = {"id": run, "goal": goal, "settings": settings, "planner": "random", "pid": None}
+    ctx.workspace.create_run(ctx.record.model_copy(update=changes))
+    ctx.workspace.put_document(run, "card", ctx.card.model_dump(mode="json"))
+    ctx.workspace.put_document(run, "control_of", {"run": ctx.run})

@@ -1,0 +1,257 @@
+"""What every stop of the loop works with: workspace, frozen facts, plug-ins, and the rules of stopping.
+
+Nothing in here is graph state: LangGraph's checkpoints hold ids and small scalars only, and may be deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from experimenter.budget import Ledger, exhausted
+from experimenter.config import Settings
+from experimenter.contracts import Curriculum, Executor, Memory, Planner
+from experimenter.envs.records import EnvCard
+from experimenter.errors import ExperimenterError, Stopped, WorkspaceError
+from experimenter.events import NewEvent
+from experimenter.identity import digest, step_id
+from experimenter.loop.plan import Plan
+from experimenter.questions import Answer, Question, Refusal
+from experimenter.records import Budget, Lesson, Record, Trial
+from experimenter.workspace.files import free_megabytes
+from experimenter.workspace.records import RunRecord
+from experimenter.workspace.store import Workspace
+
+LOOK_EVERY = 0.5
+SECONDS_EVERY = 5.0
+
+
+class BudgetSpent(ExperimenterError):
+    """A currency ran out in the middle of something; the run ends with what it has."""
+
+
+class Outcome(Record):
+    """What a stop produced: its stored value, and what is written beside it in the same transaction."""
+
+    value: Any
+    events: tuple[NewEvent, ...] = ()
+    spend: Ledger = Ledger()
+    documents: dict[str, Any] = {}
+    trial: Trial | None = None
+    lesson: Lesson | None = None
+
+
+@dataclass
+class Clock:
+    """Active monotonic seconds of this process since the ledger last took them."""
+
+    since: float = field(default_factory=time.monotonic)
+
+    def take(self) -> float:
+        now = time.monotonic()
+        spent, self.since = now - self.since, now
+        return spent
+
+
+@dataclass
+class RunContext:
+    """One run in the hands of its runner. ``control_of`` names the parent when this run is a control arm."""
+
+    workspace: Workspace
+    record: RunRecord
+    settings: Settings
+    card: EnvCard
+    plan: Plan
+    planner: Planner
+    curriculum: Curriculum
+    executor: Executor
+    memory: Memory | None = None
+    max_trials: int | None = None
+    control_of: str | None = None
+    clock: Clock = field(default_factory=Clock)
+    stop_requested: Callable[[], bool] = lambda: False
+    _looked: float = 0.0
+    _pausing: bool = False
+
+    @property
+    def run(self) -> str:
+        return self.record.id
+
+    @property
+    def seed(self) -> int:
+        return self.record.goal.seed
+
+    @property
+    def folder(self) -> Path:
+        return self.workspace.run_folder(self.run)
+
+    @property
+    def budget(self) -> Budget:
+        """The limits of the run."""
+        return self.record.goal.budget
+
+    @property
+    def hard_limits(self) -> Budget:
+        """The currencies that end a run in the middle; learning steps are never planned beyond their limit."""
+        return self.budget.model_copy(update={"env_steps": None})
+
+    def step_id(
+        self, kind: str, cycle: int, index: int = 0, *, design: str = "", seed: int = 0, steps: int = 0
+    ) -> str:
+        return step_id(
+            run=self.run, cycle=cycle, kind=kind, index=index, design=design, seed=seed, steps=steps
+        )
+
+    def ledger(self) -> Ledger:
+        return self.workspace.ledger(self.run)
+
+    def trials(self) -> tuple[Trial, ...]:
+        return self.workspace.trials(self.run)
+
+    def emit(self, kind: str, data: Mapping[str, Any], step: str = "") -> None:
+        self.workspace.emit(self.run, kind, dict(data), step)
+
+    def once(self, kind: str, cycle: int, work: Callable[[], Outcome], index: int = 0) -> Any:
+        """Does ``work`` unless this step is already done; returns the stored value either way."""
+        step = self.step_id(kind, cycle, index)
+        stored = self.workspace.step(step)
+        if stored is None:
+            self.heed()
+            self.commit(step, kind, work())
+            stored = self.workspace.step(step)
+        return stored
+
+    def stored(self, kind: str, cycle: int) -> Any:
+        """What an earlier stop of this cycle stored. Raises WorkspaceError when it is not there."""
+        value = self.workspace.step(self.step_id(kind, cycle))
+        if value is None:
+            raise WorkspaceError(
+                f"The step {kind} of cycle {cycle} is missing from run {self.run}.",
+                f"Delete {self.folder / 'graph.sqlite'} and resume: the loop then finds its place again.",
+            )
+        return value
+
+    def commit(self, step: str, kind: str, outcome: Outcome) -> None:
+        """Writes a step's outcome, with what it cost, in one transaction."""
+        self.workspace.finish_step(
+            self.run,
+            step,
+            kind,
+            outcome.value,
+            events=outcome.events,
+            spend=outcome.spend + Ledger(seconds=self.clock.take()),
+            documents=outcome.documents,
+            trial=outcome.trial,
+            lesson=outcome.lesson,
+        )
+
+    def ask(self, question: Question) -> Answer:
+        """Asks the planner; question and answer are archived before the answer is used."""
+        key = digest([self.run, question.kind, question])
+        stored = self.workspace.exchange(key)
+        if stored is not None:
+            return _read_answer(question, stored)
+        answer = self.planner.answer(question)
+        self.workspace.put_exchange(
+            self.run, key, question.kind, question.model_dump(mode="json"), _write_answer(answer), {}
+        )
+        if isinstance(answer, Refusal):
+            raise ExperimenterError(f"The planner refused {question.kind}: {answer.reason}")
+        return answer
+
+    def heed(self) -> None:
+        """Obeys commands, the clock and the disk; called between steps and while training.
+
+        Raises Stopped when asked to stop, BudgetSpent when a currency ran out, WorkspaceError on a full disk.
+        """
+        if self.asked_to_stop():
+            raise Stopped("The run was asked to stop.", f"Go on with: experimenter resume {self.record.id}")
+        self._check_disk()
+        if (why := exhausted(self._spent_by_now(), self.hard_limits)) is not None and self.control_of is None:
+            raise BudgetSpent(why)
+
+    def interrupted(self) -> bool:
+        """Whether work in progress must end now; cheap enough to be polled."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return self._pausing
+        self._looked = time.monotonic()
+        over = exhausted(self._spent_by_now(), self.hard_limits) is not None
+        self._pausing = self.asked_to_stop() or over or self._pause_wanted()
+        return self._pausing
+
+    def asked_to_stop(self) -> bool:
+        names = (self.run, self.control_of) if self.control_of else (self.run,)
+        return self.stop_requested() or any(
+            command.kind == "stop" for name in names for command in self.workspace.pending(name)
+        )
+
+    def wait_while_paused(self) -> None:
+        """Returns at once unless a pause is pending; then when ``resume`` or ``stop`` arrives."""
+        if not self._pause_wanted():
+            self._pausing = False
+            return
+        self.workspace.set_status(self.run, "paused")
+        self.emit("run.paused", {})
+        while self._pause_wanted() and not self.asked_to_stop():
+            time.sleep(LOOK_EVERY)
+        self.clock.take()
+        self._pausing = False
+        self.workspace.set_status(self.run, "running")
+        self.emit("run.resumed", {})
+
+    def _pause_wanted(self) -> bool:
+        wanted = False
+        for command in self.workspace.pending(self.run):
+            if command.kind == "pause":
+                wanted = True
+            elif command.kind == "resume":
+                wanted = False
+        if not wanted:
+            self._settle_pauses()
+        return wanted
+
+    def _settle_pauses(self) -> None:
+        for command in self.workspace.pending(self.run):
+            if command.kind in ("pause", "resume"):
+                self.workspace.settle(command.id, "done")
+
+    def _spent_by_now(self) -> Ledger:
+        spent = self.ledger()
+        waited = time.monotonic() - self.clock.since
+        if waited > SECONDS_EVERY:
+            self.workspace.spend(self.run, Ledger(seconds=self.clock.take()))
+            return self.ledger()
+        return spent + Ledger(seconds=waited)
+
+    def search_time_is_over(self) -> bool:
+        """Half of a limit in seconds is kept for confirmation, like half of the steps."""
+        limit = self.budget.seconds
+        return limit is not None and self._spent_by_now().seconds >= limit / 2
+
+    def _check_disk(self) -> None:
+        free = free_megabytes(self.workspace.root)
+        if free < self.settings.min_free_megabytes:
+            raise WorkspaceError(
+                f"Only {free} MB are free under {self.workspace.root}.",
+                f"Free some space, then: experimenter resume {self.record.id}",
+            )
+
+
+def _write_answer(answer: Answer) -> dict[str, Any]:
+    return {"refused": isinstance(answer, Refusal), "answer": answer.model_dump(mode="json")}
+
+
+def _read_answer(question: Question, stored: Any) -> Answer:
+    if stored["refused"]:
+        raise ExperimenterError(f"The planner refused {question.kind}: {stored['answer']['reason']}")
+    return question.answer_type.model_validate(stored["answer"])
+
+
+def read_many(kind: Any, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Validates stored JSON values as records of one kind."""
+    return tuple(TypeAdapter(list[kind]).validate_python(list(values)))

@@ -1,0 +1,153 @@
+"""The end: comparisons with each control, the verdict in words, the result, the report."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from experimenter.events import NewEvent
+from experimenter.identity import seeds
+from experimenter.judge.controls import control_names
+from experimenter.judge.statistics import compare, interval
+from experimenter.judge.verdict import Claim, sentence
+from experimenter.loop.context import RunContext
+from experimenter.loop.nodes.train import target
+from experimenter.loop.state import LoopState
+from experimenter.loop.view import champion
+from experimenter.records import Arm, Candidate, Comparison, Trial
+from experimenter.results import Best, ControlResult, RunResult
+
+
+def conclude(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
+    finish(runtime.context, state.get("ended", ""))
+    return {}
+
+
+def finish(ctx: RunContext, why: str, status: str = "finished") -> RunResult:
+    """Stores the verdict and the result, and writes the report. Safe to repeat: figures come from stored arms."""
+    comparisons = {
+        name: _compare(ctx, name) for name in control_names(ctx.settings.controls) if _has(ctx, name)
+    }
+    result = _result(ctx, why, status, comparisons)
+    for name, comparison in comparisons.items():
+        ctx.workspace.put_document(ctx.run, f"comparison:{name}", comparison.model_dump(mode="json"))
+    ctx.workspace.put_document(ctx.run, "result", result.model_dump(mode="json"))
+    ctx.emit("verdict.finished", {"sentence": result.sentence, "why_ended": why})
+    return _with_report(ctx, result)
+
+
+def _with_report(ctx: RunContext, result: RunResult) -> RunResult:
+    if ctx.control_of is not None:
+        return result
+    from experimenter.report import write_report
+
+    path = write_report(ctx.workspace, ctx.run)
+    result = result.model_copy(update={"report": str(path)})
+    ctx.workspace.put_document(ctx.run, "result", result.model_dump(mode="json"))
+    return result
+
+
+def arm(ctx: RunContext, name: str) -> Arm | None:
+    """A finished arm of this run, if there is one."""
+    stored = ctx.workspace.document(ctx.run, f"arm:{name}")
+    return None if stored is None else Arm.model_validate(stored)
+
+
+def _has(ctx: RunContext, control: str) -> bool:
+    return arm(ctx, "winner") is not None and arm(ctx, control) is not None
+
+
+def _compare(ctx: RunContext, control: str) -> Comparison:
+    winner, other = arm(ctx, "winner"), arm(ctx, control)
+    assert winner is not None and other is not None
+    return compare(control, winner.scores, other.scores, ctx.seed)
+
+
+def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Comparison]) -> RunResult:
+    trials, best = ctx.trials(), _best(ctx)
+    ledger = ctx.ledger()
+    return RunResult.model_validate(
+        {
+            "run": ctx.run,
+            "status": status,
+            "planner": ctx.planner.name,
+            "judge": ctx.card.judge.words,
+            "environment": ctx.card.spec.id,
+            "wish": ctx.record.goal.wish,
+            "sentence": sentence(_claim(ctx, comparisons, trials)),
+            "why_ended": why,
+            "verdict": {name: item.model_dump() for name, item in comparisons.items()},
+            "best": None if best is None else best.model_dump(),
+            "controls": {name: _control(ctx, name).model_dump() for name in comparisons},
+            "ledger": ledger.model_dump(),
+            "trials": len(trials),
+            "discarded": sum(1 for item in _candidates(trials) if item.discarded),
+            "containment": _containment(trials),
+        }
+    )
+
+
+def _best(ctx: RunContext) -> Best | None:
+    confirmed, winner = arm(ctx, "winner"), ctx.workspace.document(ctx.run, "winner")
+    if confirmed is None or winner is None:
+        return None
+    trial = next(item for item in ctx.trials() if item.id == winner["trial"])
+    assert trial.winner is not None
+    return Best(
+        trial=f"{ctx.run}/{trial.id}",
+        design=trial.winner.design.with_steps(int(winner["steps"])),
+        true_score=confirmed.interval,
+        success_rate=confirmed.success_rate,
+        scores=tuple(float(score) for score in confirmed.scores),
+        policies=confirmed.trainings,
+    )
+
+
+def _control(ctx: RunContext, name: str) -> ControlResult:
+    found = arm(ctx, name)
+    assert found is not None
+    scores = tuple(float(score) for score in found.scores)
+    return ControlResult(true_score=found.interval, success_rate=found.success_rate, scores=scores)
+
+
+def _candidates(trials: tuple[Trial, ...]) -> list[Candidate]:
+    return [candidate for trial in trials for candidate in trial.candidates]
+
+
+def _containment(trials: tuple[Trial, ...]) -> str:
+    levels = {item.training.containment for item in _candidates(trials) if item.training}
+    return next(
+        (level for level in ("none", "reduced", "full", "none needed") if level in levels), "none needed"
+    )
+
+
+def _claim(ctx: RunContext, comparisons: dict[str, Comparison], trials: tuple[Trial, ...]) -> Claim:
+    confirmed, best, ledger = arm(ctx, "winner"), champion(trials), ctx.ledger()
+    score, ended = (confirmed.interval, "confirmed") if confirmed else (None, "no winner")
+    if confirmed is None and best is not None and best[1].evaluation is not None:
+        mean = best[1].evaluation.mean
+        score, ended = interval([mean], seeds(ctx.seed, "probe", 1)[0]), "before confirmation"
+    missing = {name: "the budget ended before it" for name in control_names(ctx.settings.controls)}
+    winner = ctx.workspace.document(ctx.run, "winner")
+    trial = winner["trial"] if winner else best[0].id if best else None
+    return Claim.model_validate(
+        {
+            "ended": ended,
+            "planner": ctx.planner.name,
+            "trial": trial,
+            "score": None if score is None else score.model_dump(),
+            "success_rate": confirmed.success_rate if confirmed else None,
+            "target": target(ctx),
+            "comparisons": {name: item.model_dump() for name, item in comparisons.items()},
+            "missing": {name: words for name, words in missing.items() if name not in comparisons},
+            "trials": len(trials),
+            "candidates": len(_candidates(trials)),
+            "discarded": sum(1 for item in _candidates(trials) if item.discarded),
+            "env_steps": ledger.env_steps,
+            "control_env_steps": ledger.control_env_steps,
+        }
+    )
+
+
+def verdict_event(result: RunResult) -> NewEvent:
+    """The last event of a finished run."""
+    return NewEvent(kind="run.finished", data={"sentence": result.sentence, "report": result.report})

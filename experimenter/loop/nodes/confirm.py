@@ -1,0 +1,95 @@
+"""Confirmation: the search's champion is trained again from scratch on fresh seeds, with all steps that are left.
+
+What a confirmation does not use, because it reached the target or a plateau, goes back to the search. A champion
+found after that is confirmed in its turn and takes the place of the first: the rule is fixed beforehand, so the
+winner is never the better of two confirmations.
+"""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from experimenter.events import NewEvent
+from experimenter.identity import seeds
+from experimenter.loop.arms import run_arm
+from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.nodes.train import target
+from experimenter.loop.plan import SMALLEST_DESIGN, affordable
+from experimenter.loop.state import LoopState
+from experimenter.loop.view import champion, search_steps_left
+from experimenter.records import Arm, Candidate, Trial
+
+WORTH_RETURNING = 0.3
+MOST_CONFIRMATIONS = 3
+
+
+def confirm(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
+    ctx, cycle, number = runtime.context, state["cycle"], state.get("confirmed", 0)
+    found = ctx.once("confirm", cycle, lambda: _confirm(ctx, cycle, number, state["ended"]), index=number)
+    again = bool(found["again"])
+    return {
+        "confirmed": number + 1,
+        "ended": "" if again else state["ended"],
+        "cycle": cycle + 1 if again else cycle,
+    }
+
+
+def route_confirm(state: LoopState) -> str:
+    return "control" if state["ended"] else "recall"
+
+
+def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
+    best = champion(ctx.trials())
+    steps_each = (ctx.plan.env_steps - ctx.ledger().env_steps) // ctx.plan.confirm_seeds
+    if best is None or steps_each < SMALLEST_DESIGN or _same_as_before(ctx, best):
+        words = "nothing to confirm" if best is None else "the confirmed winner stands"
+        return Outcome(value={"again": False}, events=(NewEvent(kind="note", data={"words": words}),))
+    arm = _train_and_judge(ctx, best, cycle, number, steps_each)
+    again = _again(ctx, arm, number, ended)
+    winner = {"trial": best[0].id, "steps": steps_each, "number": number}
+    documents = {"arm:winner": arm.model_dump(mode="json"), "winner": winner}
+    if again:
+        spent = ctx.ledger().env_steps
+        documents["search_limit"] = {"steps": spent + (ctx.plan.env_steps - spent) // 2}
+    data = {"trial": best[0].id, "iqm": arm.interval.iqm, "low": arm.interval.low, "high": arm.interval.high}
+    data |= {
+        "seeds": len(arm.scores),
+        "success_rate": arm.success_rate,
+        "again": again,
+        "env_steps": arm.env_steps,
+    }
+    return Outcome(
+        value={"again": again}, documents=documents, events=(NewEvent(kind="confirm.finished", data=data),)
+    )
+
+
+def _train_and_judge(
+    ctx: RunContext, best: tuple[Trial, Candidate], cycle: int, number: int, steps: int
+) -> Arm:
+    design = best[1].design.with_steps(steps)
+    ctx.emit("confirm.started", {"trial": best[0].id, "seeds": ctx.plan.confirm_seeds, "steps_each": steps})
+    return run_arm(
+        ctx,
+        "winner" if number == 0 else f"winner_{number + 1}",
+        design,
+        seeds(ctx.seed, "confirm_train", ctx.plan.confirm_seeds, number),
+        cycle=cycle,
+        role="confirm",
+        target=target(ctx),
+        stop_at_plateau=True,
+    )
+
+
+def _same_as_before(ctx: RunContext, best: tuple[Trial, Candidate]) -> bool:
+    before = ctx.workspace.document(ctx.run, "winner")
+    return before is not None and before["trial"] == best[0].id
+
+
+def _again(ctx: RunContext, arm: Arm, number: int, ended: str) -> bool:
+    """Whether enough is left, and reason enough, to search on."""
+    wanted, left = target(ctx), ctx.plan.env_steps - ctx.ledger().env_steps
+    solved = wanted is not None and arm.interval.iqm >= wanted
+    if solved or ended == "out of ideas" or ctx.max_trials is not None or ctx.search_time_is_over():
+        return False
+    enough = left >= WORTH_RETURNING * ctx.plan.env_steps and affordable(left // 2, ctx.plan) > 0
+    return enough and number + 1 < MOST_CONFIRMATIONS and search_steps_left(ctx) >= 0

@@ -1,0 +1,109 @@
+"""Stop 8: the planner turns a trial into a lesson, with the evidence that it rests on."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from experimenter.errors import ExperimenterError
+from experimenter.events import NewEvent
+from experimenter.identity import digest
+from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.nodes.diagnose import diagnosed
+from experimenter.loop.nodes.propose import proposed
+from experimenter.loop.nodes.train import target
+from experimenter.loop.state import LoopState
+from experimenter.loop.view import attempt, champion, standing
+from experimenter.questions import Reflect, Reflection
+from experimenter.records import Lesson, Trial
+
+
+def reflect(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
+    ctx, cycle = runtime.context, state["cycle"]
+    ctx.once("reflect", cycle, lambda: _reflect(ctx, cycle))
+    return {"cycle": cycle}
+
+
+def reflected(ctx: RunContext, cycle: int) -> tuple[Trial, Lesson | None]:
+    """The finished trial of this cycle and its lesson, if it taught one."""
+    stored = ctx.stored("reflect", cycle)
+    lesson = stored["lesson"]
+    return Trial.model_validate(stored["trial"]), None if lesson is None else Lesson.model_validate(lesson)
+
+
+def _reflect(ctx: RunContext, cycle: int) -> Outcome:
+    trial = _trial(ctx, cycle)
+    lesson = _lesson(ctx, trial)
+    trial = trial.model_copy(update={"verdict": lesson.sentence if lesson else ""})
+    data = {
+        "cycle": cycle,
+        "trial": trial.id,
+        "effect": trial.effect,
+        "lesson": lesson.sentence if lesson else None,
+    }
+    value = {
+        "trial": trial.model_dump(mode="json"),
+        "lesson": None if lesson is None else lesson.model_dump(mode="json"),
+    }
+    return Outcome(value=value, events=(NewEvent(kind="reflect.finished", data=data),))
+
+
+def _trial(ctx: RunContext, cycle: int) -> Trial:
+    """The trial with its best candidate, and its effect: the judge's mean less the champion's before it."""
+    candidates, task = diagnosed(ctx, cycle), proposed(ctx, cycle)
+    order = [i for i, item in enumerate(candidates) if item.evaluation is not None]
+    best = max(order, key=lambda i: standing(candidates[i]), default=None)
+    before = champion(tuple(trial for trial in ctx.trials() if trial.cycle < cycle))
+    effect = None
+    if best is not None and before is not None:
+        mine, other = candidates[best].evaluation, before[1].evaluation
+        effect = mine.mean - other.mean if mine and other else None
+    return Trial(
+        id=f"t{cycle}",
+        cycle=cycle,
+        task=task,
+        lever=task.lever,
+        candidates=candidates,
+        best=best,
+        baseline=before[0].id if before else None,
+        effect=effect,
+    )
+
+
+def _lesson(ctx: RunContext, trial: Trial) -> Lesson | None:
+    before = champion(tuple(other for other in ctx.trials() if other.cycle < trial.cycle))
+    question = Reflect(
+        goal=ctx.record.goal,
+        card=ctx.card,
+        lever=trial.lever,
+        attempts=tuple(attempt(trial, item, i == trial.best) for i, item in enumerate(trial.candidates)),
+        baseline=attempt(before[0], before[1], True) if before else None,
+        effect=trial.effect,
+        target=target(ctx),
+    )
+    try:
+        answer = ctx.ask(question)
+    except ExperimenterError as refusal:
+        ctx.emit("note", {"words": str(refusal)})
+        return None
+    if not isinstance(answer, Reflection) or answer.sentence is None:
+        return None
+    return _make_lesson(ctx, trial, answer.sentence)
+
+
+def _make_lesson(ctx: RunContext, trial: Trial, sentence: str) -> Lesson:
+    reference = f"{ctx.run}/{trial.id}"
+    winner = trial.winner
+    evidence = {"candidates": float(len(trial.candidates))}
+    if trial.effect is not None:
+        evidence["effect"] = trial.effect
+    if winner is not None and winner.evaluation is not None:
+        evidence["true_score"] = winner.evaluation.mean
+    return Lesson(
+        id=digest([reference, sentence]),
+        sentence=sentence,
+        environment=ctx.card.spec.id,
+        lever=trial.lever,
+        trials=(reference,),
+        evidence=evidence,
+        origin=ctx.planner.name,
+    )

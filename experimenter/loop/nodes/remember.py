@@ -1,0 +1,36 @@
+"""Stop 9: the trial and its lesson go to the workspace, which is the truth; the memory is an index over it."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from experimenter.events import NewEvent
+from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.nodes.reflect import reflected
+from experimenter.loop.state import LoopState
+
+
+def remember(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
+    ctx, cycle = runtime.context, state["cycle"]
+    ctx.once("remember", cycle, lambda: _remember(ctx, cycle))
+    return {"cycle": cycle}
+
+
+def _remember(ctx: RunContext, cycle: int) -> Outcome:
+    trial, lesson = reflected(ctx, cycle)
+    keeps = ctx.settings.memory == "on" and ctx.control_of is None
+    winner = trial.winner
+    evaluation = winner.evaluation if winner else None
+    data = {
+        "cycle": cycle,
+        "trial": trial.id,
+        "lever": trial.lever,
+        "design": winner.design.name if winner else None,
+        "true_score": evaluation.mean if evaluation else None,
+        "success_rate": evaluation.success_rate if evaluation else None,
+        "reach": winner.training.reach if winner and winner.training else None,
+        "effect": trial.effect,
+        "candidates": len(trial.candidates),
+    }
+    event = NewEvent(kind="remember.finished", data=data)
+    return Outcome(value={"trial": trial.id}, events=(event,), trial=trial, lesson=lesson if keeps else None)

@@ -1,0 +1,109 @@
+"""The detached runner of one run: the only holder of its lock, and the only process that writes its steps.
+
+Run as ``python -m experimenter.loop.runner WORKSPACE RUN``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from experimenter.errors import ExperimenterError, Stopped
+from experimenter.loop.assemble import open_context
+from experimenter.loop.context import BudgetSpent, RunContext
+from experimenter.loop.graph import drive
+from experimenter.loop.nodes.conclude import finish
+from experimenter.workspace.locks import RunLock
+from experimenter.workspace.store import Workspace
+
+
+def main() -> None:
+    root, run = Path(sys.argv[1]), sys.argv[2]
+    try:
+        with Workspace.open(root, create=False) as workspace, RunLock(workspace.run_folder(run)):
+            code = run_to_end(workspace, run)
+    except ExperimenterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    raise SystemExit(code)
+
+
+def run_to_end(workspace: Workspace, run: str) -> int:
+    """Drives the run until it ends in one of its ways; returns the exit code and leaves the status behind."""
+    signals = _Signals()
+    _settle_old_stops(workspace, run)
+    try:
+        ctx = open_context(workspace, run, signals.stop_requested)
+    except ExperimenterError as error:
+        return _failed(workspace, run, error)
+    resumed = bool(workspace.document(run, "plan")) and workspace.ledger(run).seconds > 0
+    workspace.set_status(run, "running")
+    workspace.emit(
+        run, "run.resumed" if resumed else "run.started", {"pid": os.getpid(), "planner": ctx.planner.name}
+    )
+    try:
+        return _drive(ctx)
+    except ExperimenterError as error:
+        return _failed(workspace, run, error)
+    except Exception as error:  # noqa: BLE001  the border: whatever happens is written into the run
+        traceback.print_exc()
+        words = f"{type(error).__name__}: {error}"
+        hint = f"This is a fault of ours; the details are in {ctx.folder / 'runner.log'}"
+        return _failed(workspace, run, ExperimenterError(words, hint))
+    finally:
+        ctx.executor.close()
+        workspace.project_events(run)
+
+
+def _drive(ctx: RunContext) -> int:
+    try:
+        drive(ctx)
+    except Stopped as stopped:
+        _settle_old_stops(ctx.workspace, ctx.run)
+        ctx.workspace.set_status(ctx.run, "stopped")
+        ctx.emit("run.stopped", {"words": stopped.message})
+        return stopped.exit_code
+    except BudgetSpent as spent:
+        ctx.emit("note", {"words": spent.message})
+        finish(ctx, spent.message)
+    ctx.workspace.set_status(ctx.run, "finished")
+    ctx.emit("run.finished", {})
+    return 0
+
+
+def _failed(workspace: Workspace, run: str, error: ExperimenterError) -> int:
+    name = type(error).__name__
+    workspace.set_status(run, "failed", f"{name}: {error.message}", error.hint)
+    workspace.emit(run, "run.failed", {"error": name, "message": error.message, "hint": error.hint})
+    return error.exit_code
+
+
+def _settle_old_stops(workspace: Workspace, run: str) -> None:
+    for command in workspace.pending(run):
+        if command.kind == "stop":
+            workspace.settle(command.id, "done")
+
+
+class _Signals:
+    """SIGINT or SIGTERM once asks to stop, twice ends at once."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._asked += 1
+        if self._asked > 1:
+            os._exit(Stopped.exit_code)
+
+    def stop_requested(self) -> bool:
+        return self._asked > 0
+
+
+if __name__ == "__main__":
+    main()

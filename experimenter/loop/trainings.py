@@ -1,0 +1,227 @@
+"""Runs trainings and evaluations as stored steps: looked up first, done at most once, in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experimenter.budget import Ledger
+from experimenter.contracts import Job, JobResult
+from experimenter.events import NewEvent
+from experimenter.identity import seeds
+from experimenter.loop.context import Outcome, RunContext
+from experimenter.records import Design, EnvSpec, Evaluation, PolicyRef, Training
+
+VALIDATION_EPISODES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One training wanted: a design with one seed up to ``until`` steps, kept in the folder ``place``.
+
+    ``role`` says on whose account the steps go (``search`` or ``control``); ``place`` is relative to the run;
+    ``before`` is the shorter training of the same design that this one continues.
+    """
+
+    design: Design
+    seed: int
+    until: int
+    place: str
+    cycle: int
+    trial: str
+    role: str = "search"
+    stop_at_plateau: bool = False
+    target: float | None = None
+    validation: str = ""
+    rung: int = 0
+    before: Training | None = None
+
+    def step(self, ctx: RunContext) -> str:
+        return ctx.step_id(
+            "train", self.cycle, self.rung, design=self.design.hash, seed=self.seed, steps=self.until
+        )
+
+
+def train_all(
+    ctx: RunContext, orders: Sequence[Order], give_up: Callable[[], bool] = lambda: False
+) -> list[Training | None]:
+    """The trainings for ``orders``, in their order; ``None`` where ``give_up`` ended one. None is done twice.
+
+    Raises what ``RunContext.heed`` raises when the run must stop; everything finished by then is stored.
+    """
+    steps = [order.step(ctx) for order in orders]
+    while True:
+        missing = {
+            step: order for step, order in zip(steps, orders, strict=True) if ctx.workspace.step(step) is None
+        }
+        if not missing or give_up():
+            break
+        ctx.heed()
+        ctx.wait_while_paused()
+        _train_missing(ctx, missing, give_up)
+    return [_read(ctx, step) for step in steps]
+
+
+def _read(ctx: RunContext, step: str) -> Training | None:
+    stored = ctx.workspace.step(step)
+    return None if stored is None else Training.model_validate(stored)
+
+
+def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable[[], bool]) -> None:
+    jobs = [_train_job(ctx, step, order) for step, order in missing.items()]
+    for step, order in missing.items():
+        ctx.emit("training.started", _describe(order), step)
+
+    seen: dict[str, int] = {}
+
+    def progress(step: str, data: dict[str, Any]) -> None:
+        seen[step] = int(data.get("steps", 0))
+        ctx.emit("training.progress", {**_describe(missing[step]), **data}, step)
+
+    def interrupt() -> bool:
+        return ctx.interrupted() or give_up()
+
+    for result in ctx.executor.run(jobs, role="train", progress=progress, interrupt=interrupt):
+        order = missing[result.id]
+        training = _training(result, order, seen.pop(result.id, 0))
+        outcome = Outcome(
+            value=training.model_dump(mode="json"),
+            events=(NewEvent(kind="training.finished", data=_describe_end(order, training), step=result.id),),
+            spend=_cost(order, training),
+        )
+        ctx.commit(result.id, "train", outcome)
+    if give_up():
+        ctx.workspace.spend(ctx.run, Ledger(wasted_env_steps=sum(seen.values())))
+
+
+def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
+    folder = ctx.folder / order.place
+    payload = {
+        "step": step,
+        "design": order.design.model_dump(mode="json"),
+        "seed": order.seed,
+        "features": [feature.model_dump(mode="json") for feature in ctx.card.features],
+        "target_environment": ctx.card.spec.model_dump(mode="json"),
+        "folder": str(folder),
+        "relative": str(folder.relative_to(ctx.workspace.root)),
+        "until": order.until,
+        "chunk_steps": ctx.plan.chunk_steps,
+        "validation_seeds": list(seeds(ctx.seed, "validation", VALIDATION_EPISODES, order.validation)),
+        "judge": ctx.card.judge.model_dump(mode="json"),
+        "target": order.target,
+        "stop_at_plateau": order.stop_at_plateau,
+        "allow_unsandboxed": ctx.settings.allow_unsandboxed,
+    }
+    return Job(
+        id=step,
+        kind="train",
+        payload={"job": payload},
+        silence=ctx.settings.silence_seconds,
+    )
+
+
+def _training(result: JobResult, order: Order, seen: int) -> Training:
+    """A failed worker tells nothing about what it spent, so its last sign of progress counts."""
+    if result.ok:
+        return Training.model_validate(result.value)
+    return Training(
+        step=result.id,
+        design=order.design.hash,
+        seed=order.seed,
+        status="failed",
+        steps=seen,
+        env_steps=seen,
+        error=f"{result.message} {result.hint}".strip()[:2000],
+    )
+
+
+def _cost(order: Order, training: Training) -> Ledger:
+    """What this training added: a survivor of a rung has paid for its earlier rungs already."""
+    before = order.before
+    new = training.env_steps - (before.env_steps if before else 0)
+    seen = training.eval_steps - (before.eval_steps if before else 0)
+    wasted = training.wasted_env_steps - (before.wasted_env_steps if before else 0)
+    new, seen, wasted = max(0, new), max(0, seen), max(0, wasted)
+    if order.role == "control":
+        return Ledger(control_env_steps=new, eval_steps=seen, wasted_env_steps=wasted)
+    return Ledger(env_steps=new, eval_steps=seen, wasted_env_steps=wasted)
+
+
+def _describe(order: Order) -> dict[str, Any]:
+    return {
+        "trial": order.trial,
+        "design": order.design.name,
+        "seed": order.seed,
+        "until": order.until,
+        "role": order.role,
+    }
+
+
+def _describe_end(order: Order, training: Training) -> dict[str, Any]:
+    last = training.curve[-1] if training.curve else None
+    return {
+        **_describe(order),
+        "status": training.status,
+        "steps": training.steps,
+        "true_return": None if last is None else last.true_return,
+        "reach": training.reach,
+        "error": training.error,
+    }
+
+
+def judge_all(
+    ctx: RunContext,
+    policies: Sequence[tuple[PolicyRef, EnvSpec]],
+    eval_seeds: Sequence[int],
+    cycle: int,
+    name: str,
+) -> list[Evaluation]:
+    """Evaluations by the frozen judge in its own process, one per policy, each a stored step."""
+    steps = [
+        ctx.step_id(
+            "judge", cycle, index, design=f"{name}:{policy.hash}", seed=eval_seeds[0], steps=len(eval_seeds)
+        )
+        for index, (policy, _) in enumerate(policies)
+    ]
+    while missing := [i for i, step in enumerate(steps) if ctx.workspace.step(step) is None]:
+        ctx.heed()
+        ctx.wait_while_paused()
+        jobs = [_judge_job(ctx, steps[i], *policies[i], eval_seeds) for i in missing]
+        for result in ctx.executor.run(
+            jobs, role="judge", progress=lambda *_: None, interrupt=ctx.interrupted
+        ):
+            _store_evaluation(ctx, result, name)
+    return [Evaluation.model_validate(ctx.workspace.step(step)) for step in steps]
+
+
+def _judge_job(
+    ctx: RunContext, step: str, policy: PolicyRef, spec: EnvSpec, eval_seeds: Sequence[int]
+) -> Job:
+    payload = {
+        "policy_folder": str(ctx.workspace.root / policy.path),
+        "policy_hash": policy.hash,
+        "environment": spec.model_dump(mode="json"),
+        "seeds": list(eval_seeds),
+        "judge": ctx.card.judge.model_dump(mode="json"),
+        "mode": None,
+    }
+    return Job(id=step, kind="judge", payload=payload, silence=ctx.settings.silence_seconds)
+
+
+def _store_evaluation(ctx: RunContext, result: JobResult, name: str) -> None:
+    from experimenter.loop.faults import raise_from
+
+    if not result.ok:
+        raise_from(result)
+    evaluation = Evaluation.model_validate(result.value)
+    data = {"name": name, "mean": evaluation.mean, "success_rate": evaluation.success_rate}
+    ctx.commit(
+        result.id,
+        "judge",
+        Outcome(
+            value=result.value,
+            events=(NewEvent(kind="judge.finished", data=data, step=result.id),),
+            spend=Ledger(eval_steps=evaluation.eval_steps),
+        ),
+    )

@@ -1,0 +1,188 @@
+"""How a network's output becomes an action: categorical for discrete spaces, Gaussian for continuous ones.
+
+Each head knows its sampling, log-probability, entropy and their derivatives, so that the loss needs no framework.
+*Raw* actions are what the distribution drew; *executed* ones are what the environment receives.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experimenter.errors import EnvironmentFault
+
+__all__ = ["ActionHead", "CategoricalHead", "GaussianHead", "HeadGradient", "Rngs", "head_for"]
+
+Array = NDArray[np.floating[Any]]
+Rngs = np.random.Generator | Sequence[np.random.Generator]
+LOG_TWO_PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadGradient:
+    """Log-probabilities (n,), entropies (n,), and the state from which ``ActionHead.backward`` goes on."""
+
+    log_prob: Array
+    entropy: Array
+    saved: tuple[Array, ...]
+
+
+def _uniform(rng: Rngs, n: int, k: int) -> Array:
+    if isinstance(rng, np.random.Generator):
+        return rng.random((n, k))
+    return np.stack([g.random(k) for g in rng])
+
+
+def _normal(rng: Rngs, n: int, k: int) -> Array:
+    if isinstance(rng, np.random.Generator):
+        return rng.standard_normal((n, k))
+    return np.stack([g.standard_normal(k) for g in rng])
+
+
+class ActionHead(ABC):
+    """One kind of action distribution over ``outputs`` numbers; a raw action has ``width`` entries."""
+
+    outputs: int
+    width: int
+    log_std: bool
+    raw_dtype: Any
+
+    @abstractmethod
+    def greedy(self, out: Array) -> NDArray[Any]:
+        """The most probable raw actions (n, width)."""
+
+    @abstractmethod
+    def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
+        """Raw actions (n, width); ``rng`` is one generator or one for each row."""
+
+    @abstractmethod
+    def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """What the environment receives: (n,) int64, (n, d) int64, or (n, d) float32 inside the space."""
+
+    @abstractmethod
+    def forward(self, out: Array, log_std: Array | None, raw: NDArray[Any]) -> HeadGradient:
+        """Log-probabilities and entropies of raw actions."""
+
+    @abstractmethod
+    def backward(self, made: HeadGradient, d_log_prob: Array, d_entropy: float) -> tuple[Array, Array | None]:
+        """Derivatives by the output (n, outputs) and by ``log_std``, given those by log-probability (n,)
+        and by each row's entropy (one number)."""
+
+
+class CategoricalHead(ActionHead):
+    """Independent categorical choices: Discrete (one), MultiDiscrete and MultiBinary (several)."""
+
+    log_std = False
+    raw_dtype = np.int64
+
+    def __init__(self, sizes: Sequence[int], start: Sequence[int], single: bool) -> None:
+        self.sizes = tuple(int(s) for s in sizes)
+        self.outputs, self.width = sum(self.sizes), len(self.sizes)
+        self.start = np.asarray(start, dtype=np.int64)
+        self.single = single
+        edges = np.cumsum([0, *self.sizes])
+        self.parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+    def greedy(self, out: Array) -> NDArray[Any]:
+        return np.stack([out[:, part].argmax(axis=1) for part in self.parts], axis=1)
+
+    def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
+        uniform = _uniform(rng, len(out), self.width)
+        raw = np.empty((len(out), self.width), dtype=np.int64)
+        for i, part in enumerate(self.parts):
+            logits = out[:, part]
+            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+            edges = weights.cumsum(axis=1)
+            raw[:, i] = (edges[:, :-1] < uniform[:, i : i + 1] * edges[:, -1:]).sum(axis=1)
+        return raw
+
+    def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
+        executed: NDArray[Any] = raw + self.start
+        return executed[:, 0] if self.single else executed
+
+    def forward(self, out: Array, log_std: Array | None, raw: NDArray[Any]) -> HeadGradient:
+        log_all, p_all = np.empty_like(out), np.empty_like(out)
+        log_prob, entropy = np.zeros(len(out), out.dtype), np.zeros((len(out), self.width), out.dtype)
+        rows = np.arange(len(out))
+        for i, part in enumerate(self.parts):
+            logits = out[:, part] - out[:, part].max(axis=1, keepdims=True)
+            weights = np.exp(logits)
+            total = weights.sum(axis=1, keepdims=True)
+            log_all[:, part] = logits - np.log(total)
+            p_all[:, part] = weights / total
+            entropy[:, i] = -(p_all[:, part] * log_all[:, part]).sum(axis=1)
+            log_prob += log_all[rows, part.start + raw[:, i]]
+        return HeadGradient(log_prob, entropy.sum(axis=1), (log_all, p_all, entropy, raw))
+
+    def backward(self, made: HeadGradient, d_log_prob: Array, d_entropy: float) -> tuple[Array, Array | None]:
+        log_all, p_all, entropy, raw = made.saved
+        d_out: Array = p_all * -d_log_prob[:, None]
+        rows = np.arange(len(d_out))
+        for i, part in enumerate(self.parts):
+            d_out[rows, part.start + raw[:, i]] += d_log_prob
+            d_out[:, part] -= d_entropy * p_all[:, part] * (log_all[:, part] + entropy[:, i : i + 1])
+        return d_out, None
+
+
+class GaussianHead(ActionHead):
+    """A diagonal Gaussian over the space rescaled to ±1 where it is bounded; executed actions are clipped."""
+
+    log_std = True
+    raw_dtype = np.float32
+
+    def __init__(self, low: Array, high: Array) -> None:
+        self.low, self.high = low.astype(np.float32), high.astype(np.float32)
+        self.outputs = self.width = int(low.size)
+        bounded = np.isfinite(low) & np.isfinite(high)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.middle = np.where(bounded, (low + high) / 2.0, 0.0).astype(np.float32)
+            self.half = np.where(bounded, (high - low) / 2.0, 1.0).astype(np.float32)
+
+    def greedy(self, out: Array) -> NDArray[Any]:
+        return out.astype(np.float32)
+
+    def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
+        assert log_std is not None
+        drawn: NDArray[Any] = out + np.exp(log_std) * _normal(rng, len(out), self.width)
+        return drawn.astype(np.float32)
+
+    def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
+        executed = np.clip(self.middle + self.half * raw, self.low, self.high)
+        return np.asarray(executed, dtype=np.float32)
+
+    def forward(self, out: Array, log_std: Array | None, raw: NDArray[Any]) -> HeadGradient:
+        assert log_std is not None
+        scaled = (raw - out) * np.exp(-log_std)
+        log_prob = (-0.5 * np.square(scaled) - log_std - 0.5 * LOG_TWO_PI).sum(axis=1)
+        entropy = np.full(len(out), (log_std + 0.5 * (1.0 + LOG_TWO_PI)).sum(), dtype=out.dtype)
+        return HeadGradient(log_prob, entropy, (scaled, log_std))
+
+    def backward(self, made: HeadGradient, d_log_prob: Array, d_entropy: float) -> tuple[Array, Array | None]:
+        scaled, log_std = made.saved
+        d_out = d_log_prob[:, None] * scaled * np.exp(-log_std)
+        d_std = (d_log_prob[:, None] * (np.square(scaled) - 1.0)).sum(axis=0) + d_entropy * len(scaled)
+        return d_out, d_std
+
+
+def head_for(space: Any) -> ActionHead:
+    """The head for a Gymnasium action space. Raises EnvironmentFault for a kind that cannot be learnt."""
+    kind = type(space).__name__
+    if kind == "Discrete":
+        return CategoricalHead([space.n], [space.start], single=True)
+    if kind == "MultiDiscrete":
+        start = np.asarray(getattr(space, "start", np.zeros_like(space.nvec)))
+        return CategoricalHead(space.nvec.reshape(-1).tolist(), start.reshape(-1).tolist(), single=False)
+    if kind == "MultiBinary":
+        return CategoricalHead([2] * int(np.prod(space.shape)), [0] * int(np.prod(space.shape)), single=False)
+    if kind == "Box":
+        return GaussianHead(space.low.reshape(-1), space.high.reshape(-1))
+    raise EnvironmentFault(
+        f"actions of kind {kind} cannot be learnt",
+        "Wrap the environment so that its action space is Discrete, MultiDiscrete, MultiBinary or Box.",
+    )

@@ -1,0 +1,239 @@
+"""The typed questions that cross from the loop to whoever plans, each with its answer. Nothing else crosses.
+
+A planner is a pure function of the question, which carries the journal's relevant part (``history``) and a derived
+``seed``. A language model, the search planner, a replay and a person answer the same ones.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from experimenter.envs.records import EnvCard
+from experimenter.records import (
+    CurvePoint,
+    Diagnosis,
+    EnvSpec,
+    Goal,
+    Hyperparameters,
+    Lesson,
+    Lever,
+    Record,
+    RewardProgram,
+    Task,
+    WeightedEnv,
+)
+
+
+class Answer(Record):
+    """Base of every answer."""
+
+
+class Refusal(Answer):
+    """A typed no: the planner does not answer this, and says why."""
+
+    reason: str
+
+
+class Question(Record):
+    """Base of every question. ``kind`` is its name; ``answer_type`` is what an answer must be."""
+
+    kind: ClassVar[str]
+    answer_type: ClassVar[type[Answer]]
+    seed: int = 0
+
+
+class Attempt(Record):
+    """One line of the journal as a planner sees it: a candidate design and what came of it."""
+
+    trial: str
+    cycle: int
+    lever: Lever
+    environments: tuple[WeightedEnv, ...]
+    reward: RewardProgram | None
+    hyperparameters: Hyperparameters
+    steps: int
+    true_return: float | None = None
+    success_rate: float | None = None
+    reach: float = 0.0
+    diagnosis: Diagnosis | None = None
+    error: str = ""
+    best: bool = False
+    effect: float | None = None
+
+
+class TaskProposals(Answer):
+    tasks: tuple[Task, ...] = Field(min_length=1)
+
+
+class ProposeTasks(Question):
+    kind = "propose_tasks"
+    answer_type = TaskProposals
+    goal: Goal
+    card: EnvCard
+    history: tuple[Attempt, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    skills: tuple[str, ...] = ()
+    count: int = 1
+
+
+class Decomposition(Answer):
+    """Ordered skills, or the ``gap``: what is missing and should be learned next."""
+
+    skills: tuple[str, ...] = ()
+    gap: str | None = None
+
+
+class SkillSummary(Record):
+    name: str
+    requires: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+
+
+class Decompose(Question):
+    kind = "decompose"
+    answer_type = Decomposition
+    wanted: tuple[str, ...]
+    have: tuple[str, ...] = ()
+    skills: tuple[SkillSummary, ...] = ()
+
+
+class EnvironmentMixtures(Answer):
+    """Each is one training mixture: environments with weights, the target itself among them where wanted."""
+
+    mixtures: tuple[tuple[WeightedEnv, ...], ...] = Field(min_length=1)
+    reasons: tuple[str, ...] = ()
+
+
+class DesignEnvironments(Question):
+    kind = "design_environments"
+    answer_type = EnvironmentMixtures
+    card: EnvCard
+    target: EnvSpec
+    count: int
+    history: tuple[Attempt, ...] = ()
+    error: str = ""
+
+
+class RewardPrograms(Answer):
+    programs: tuple[RewardProgram, ...] = Field(min_length=1)
+
+
+class WriteRewards(Question):
+    """``repairs`` carries, for a failed program, its source and the exact error; then ``count`` is 1."""
+
+    kind = "write_rewards"
+    answer_type = RewardPrograms
+    goal: Goal
+    card: EnvCard
+    count: int
+    history: tuple[Attempt, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    failed: RewardProgram | None = None
+    error: str = ""
+
+
+class HyperparameterChoices(Answer):
+    choices: tuple[Hyperparameters, ...] = Field(min_length=1)
+
+
+class ChooseHyperparameters(Question):
+    kind = "choose_hyperparameters"
+    answer_type = HyperparameterChoices
+    card: EnvCard
+    algorithm: str
+    base: Hyperparameters
+    count: int
+    steps: int
+    history: tuple[Attempt, ...] = ()
+
+
+class CurveReading(Answer):
+    state: Literal["improving", "converged", "stuck", "collapsed", "too short"]
+    keep_training: bool
+    slope: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+class ReadCurve(Question):
+    kind = "read_curve"
+    answer_type = CurveReading
+    points: tuple[CurvePoint, ...]
+    target: float | None = None
+
+
+class RolloutSummary(Record):
+    id: str
+    hidden_score: float
+    words: str = ""
+
+
+class RolloutRanking(Answer):
+    """Ids from best to worst."""
+
+    order: tuple[str, ...]
+
+
+class RankRollouts(Question):
+    kind = "rank_rollouts"
+    answer_type = RolloutRanking
+    rollouts: tuple[RolloutSummary, ...]
+    error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class Reflection(Answer):
+    sentence: str | None = None
+    keep_skill: bool = False
+    skill_description: str = ""
+
+
+class Reflect(Question):
+    kind = "reflect"
+    answer_type = Reflection
+    goal: Goal
+    card: EnvCard
+    lever: Lever
+    attempts: tuple[Attempt, ...]
+    baseline: Attempt | None = None
+    effect: float | None = None
+    target: float | None = None
+
+
+class SuccessTest(Answer):
+    source: str
+
+
+class WriteSuccessTest(Question):
+    kind = "write_success_test"
+    answer_type = SuccessTest
+    goal: Goal
+    card: EnvCard
+
+
+class LeverChoice(Answer):
+    lever: Lever
+    reason: str
+
+
+class ChooseLever(Question):
+    kind = "choose_lever"
+    answer_type = LeverChoice
+    card: EnvCard
+    available: tuple[Lever, ...] = Field(min_length=1)
+    history: tuple[Attempt, ...] = ()
+
+
+QUESTIONS: tuple[type[Question], ...] = (
+    ProposeTasks,
+    Decompose,
+    DesignEnvironments,
+    WriteRewards,
+    ChooseHyperparameters,
+    ReadCurve,
+    RankRollouts,
+    Reflect,
+    WriteSuccessTest,
+    ChooseLever,
+)

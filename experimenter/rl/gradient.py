@@ -1,0 +1,113 @@
+"""The whole PPO loss and its hand-derived gradient; the tests check it against automatic differentiation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experimenter.policies.actions import ActionHead
+from experimenter.policies.network import Params, Shape, hidden_layers
+
+__all__ = ["LossParts", "LossWeights", "Minibatch", "loss_and_gradient"]
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Minibatch:
+    """``obs`` (n, inputs), ``raw`` actions (n, width), and (n,): old log-probabilities, advantages, returns."""
+
+    obs: Array
+    raw: NDArray[Any]
+    log_prob: Array
+    advantage: Array
+    target: Array
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    clip_coef: float
+    ent_coef: float
+    vf_coef: float
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """Means over the minibatch. ``approx_kl`` is Schulman's (r − 1) − log r."""
+
+    policy: float
+    value: float
+    entropy: float
+    approx_kl: float
+    clip_share: float
+
+    def total(self, weights: LossWeights) -> float:
+        return self.policy + weights.vf_coef * self.value - weights.ent_coef * self.entropy
+
+
+def loss_and_gradient(
+    params: Params, shape: Shape, head: ActionHead, batch: Minibatch, weights: LossWeights, gradient: Params
+) -> LossParts:
+    """The clipped surrogate, half the squared value error, and the entropy bonus (Schulman et al. 2017).
+
+    Writes d(policy + vf_coef · value − ent_coef · entropy) into ``gradient``'s arrays, named like ``params``.
+    """
+    n = len(batch.obs)
+    layers = hidden_layers(params, shape, batch.obs)
+    top = layers[-1] if layers else np.broadcast_to(batch.obs, (2, *batch.obs.shape))
+    out = top[0] @ params["actor.weight"] + params["actor.bias"]
+    value = (top[1] @ params["critic.weight"])[:, 0] + params["critic.bias"][0]
+
+    made = head.forward(out, params.get("actor.log_std"), batch.raw)
+    log_ratio = made.log_prob - batch.log_prob
+    ratio = np.exp(log_ratio)
+    clipped = np.clip(ratio, 1.0 - weights.clip_coef, 1.0 + weights.clip_coef)
+    plain, bounded = -batch.advantage * ratio, -batch.advantage * clipped
+    d_log_prob = np.where(plain >= bounded, plain, 0.0).astype(out.dtype) / n
+    error = value - batch.target
+
+    d_out, d_std = head.backward(made, d_log_prob, -weights.ent_coef / n)
+    d_value = (weights.vf_coef / n) * error
+    _backward(params, shape, batch.obs, layers, d_out, d_value[:, None], gradient)
+    if d_std is not None:
+        gradient["actor.log_std"][:] = d_std
+    return LossParts(
+        policy=float(np.maximum(plain, bounded).mean()),
+        value=float(0.5 * np.square(error).mean()),
+        entropy=float(made.entropy.mean()),
+        approx_kl=float((ratio - 1.0 - log_ratio).mean()),
+        clip_share=float((clipped != ratio).mean()),
+    )
+
+
+def _backward(
+    params: Params,
+    shape: Shape,
+    obs: Array,
+    layers: list[Array],
+    d_out: Array,
+    d_value: Array,
+    gradient: Params,
+) -> None:
+    """From the derivatives by both heads' outputs to those by every weight."""
+    top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
+    np.matmul(top[0].T, d_out, out=gradient["actor.weight"])
+    d_out.sum(axis=0, out=gradient["actor.bias"])
+    np.matmul(top[1].T, d_value, out=gradient["critic.weight"])
+    d_value.sum(axis=0, out=gradient["critic.bias"])
+    if not layers:
+        return
+    d_h = np.empty_like(top)
+    np.matmul(d_out, params["actor.weight"].T, out=d_h[0])
+    np.multiply(d_value, params["critic.weight"].T, out=d_h[1])
+    for i in range(len(layers) - 1, -1, -1):
+        h = layers[i]
+        d_z = d_h * (1.0 - np.square(h)) if shape.activation == "tanh" else d_h * (h > 0)
+        d_z.sum(axis=1, keepdims=True, out=gradient[f"hidden.{i}.bias"])
+        below = layers[i - 1].transpose(0, 2, 1) if i else obs.T
+        np.matmul(below, d_z, out=gradient[f"hidden.{i}.weight"])
+        if i:
+            d_h = np.matmul(d_z, params[f"hidden.{i}.weight"].transpose(0, 2, 1))

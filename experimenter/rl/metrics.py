@@ -1,0 +1,52 @@
+"""A training's own log: one JSON line per update in ``metrics.jsonl``, under CleanRL's names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["MetricsLog"]
+
+
+class MetricsLog:
+    """Appends lines; at a resume it drops those after the checkpoint and says how many steps they had counted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.jsonl"
+        self._file: IO[str] | None = None
+
+    def rewind(self, env_steps: int) -> int:
+        """Drop lines beyond ``env_steps`` and a torn last line; returns the steps that were lost (0 or more)."""
+        from experimenter.workspace.files import write_atomic
+
+        if not self.path.exists():
+            return 0
+        kept, last = [], env_steps
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            at = _env_steps(line)
+            if at is None:
+                continue
+            last = max(last, at)
+            if at <= env_steps:
+                kept.append(line)
+        write_atomic(self.path, "".join(line + "\n" for line in kept))
+        return last - env_steps
+
+    def write(self, values: dict[str, Any]) -> None:
+        if self._file is None:
+            self._file = self.path.open("a", encoding="utf-8")
+        self._file.write(json.dumps(values, sort_keys=True) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _env_steps(line: str) -> int | None:
+    try:
+        return int(json.loads(line)["env_steps"])
+    except (ValueError, KeyError, TypeError):
+        return None

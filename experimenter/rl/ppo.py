@@ -1,0 +1,199 @@
+"""Proximal policy optimisation, from rollout to update, to be read from top to bottom.
+
+Method: Schulman et al. 2017, with the details that matter of Huang et al. 2022 (CleanRL): orthogonal weights,
+advantages normalised in each minibatch, a linearly falling learning rate, a bound on the gradient's norm. The value
+loss is not clipped. Truncation bootstraps from the true final observation, termination does not (Pardo et al. 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experimenter.policies.actions import ActionHead
+from experimenter.policies.network import Shape, hidden_layers, views
+from experimenter.records import Hyperparameters
+from experimenter.rl.adam import Adam, clip_norm
+from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
+
+if TYPE_CHECKING:
+    from experimenter.records import Training
+    from experimenter.rl.training import Progress, TrainJob
+
+__all__ = ["PPO", "Advantages", "Learner", "Rollout", "UpdateStats", "advantages"]
+
+Array = NDArray[np.floating[Any]]
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+class PPO:
+    """The built-in algorithm plug-in."""
+
+    contract: ClassVar[int] = 1
+    name: ClassVar[str] = "ppo"
+
+    def train(self, job: TrainJob, progress: Progress) -> Training:
+        """Train one design with one seed; see ``experimenter.rl.training.train``."""
+        from experimenter.rl.training import train
+
+        return train(job, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What a rollout learns from, time first: ``obs`` (T, N, inputs), ``raw`` (T, N, width), the rest (T, N).
+
+    ``final_obs`` holds the encoded true final
+    observations of truncated steps, at ``final_at`` = (times, environments), and ``last_obs`` (N, inputs) what follows.
+    """
+
+    obs: Floats
+    raw: NDArray[Any]
+    reward: Floats
+    terminated: Flags
+    truncated: Flags
+    final_obs: Floats
+    final_at: tuple[NDArray[np.int64], NDArray[np.int64]]
+    last_obs: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Advantages:
+    advantage: Floats
+    target: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStats:
+    """Means over an update's minibatches, by CleanRL's names in ``metrics.jsonl``."""
+
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clip_share: float
+    grad_norm: float
+    explained_variance: float
+    finite: bool
+
+
+def advantages(
+    reward: Floats,
+    value: Floats,
+    next_value: Floats,
+    terminated: Flags,
+    truncated: Flags,
+    gamma: float,
+    lam: float,
+) -> Advantages:
+    """Generalised advantage estimation (Schulman et al. 2016) over (T, N).
+
+    ``next_value`` is the value of the observation that truly followed each step, before any reset. It is ignored
+    where the episode terminated; traces are cut where it ended either way.
+    """
+    delta = reward + gamma * next_value * ~terminated - value
+    keep = (gamma * lam) * ~(terminated | truncated)
+    result = np.empty_like(value)
+    running = np.zeros(value.shape[1], dtype=value.dtype)
+    for t in range(len(value) - 1, -1, -1):
+        running = delta[t] + keep[t] * running
+        result[t] = running
+    return Advantages(result, result + value)
+
+
+class Learner:
+    """The networks and their optimiser: acts during rollouts, learns after each."""
+
+    def __init__(self, shape: Shape, head: ActionHead, flat: Floats) -> None:
+        self.shape, self.head, self.flat = shape, head, flat
+        self.params = views(flat, shape)
+        self.adam = Adam(shape.size)
+        self._flat_gradient = np.zeros_like(flat)
+        self._gradient = views(self._flat_gradient, shape)
+
+    def next_values(self, rollout: Rollout, value: Floats) -> Floats:
+        """(T, N) values of what truly followed each step."""
+        from experimenter.policies.network import values
+
+        following = np.empty_like(value)
+        following[:-1] = value[1:]
+        following[-1] = values(self.params, self.shape, rollout.last_obs)
+        if len(rollout.final_obs):
+            following[rollout.final_at] = values(self.params, self.shape, rollout.final_obs)
+        return following
+
+    def update(
+        self, rollout: Rollout, hyper: Hyperparameters, rate: float, rng: np.random.Generator
+    ) -> UpdateStats:
+        """``update_epochs`` passes over one rollout at learning rate ``rate``."""
+        steps, envs, inputs = rollout.obs.shape
+        obs, raw = rollout.obs.reshape(-1, inputs), rollout.raw.reshape(steps * envs, -1)
+        log_prob, value = self._judge(obs, raw)
+        value = value.reshape(steps, envs)
+        gae = advantages(
+            rollout.reward, value, self.next_values(rollout, value),
+            rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda,
+        )  # fmt: skip
+        target = gae.target.reshape(-1)
+        sums, norm, count = np.zeros(5), 0.0, 0
+        weights = LossWeights(hyper.clip_coef, hyper.ent_coef, hyper.vf_coef)
+        for _ in range(hyper.update_epochs):
+            for rows in _minibatches(len(obs), hyper.minibatch_size, rng):
+                batch = Minibatch(
+                    obs[rows],
+                    raw[rows],
+                    log_prob[rows],
+                    _standardised(gae.advantage.reshape(-1)[rows]),
+                    target[rows],
+                )
+                loss = loss_and_gradient(self.params, self.shape, self.head, batch, weights, self._gradient)
+                norm += clip_norm(self._flat_gradient, hyper.max_grad_norm)
+                self.adam.step(self.flat, self._flat_gradient, rate)
+                sums += (loss.policy, loss.value, loss.entropy, loss.approx_kl, loss.clip_share)
+                count += 1
+        finite = bool(np.isfinite(sums).all() and np.isfinite(norm) and np.isfinite(self.flat).all())
+        policy, critic, entropy, kl, clipped = (float(x) for x in sums / count)
+        explained = _explained(value.reshape(-1), target)
+        return UpdateStats(policy, critic, entropy, kl, clipped, norm / count, explained, finite)
+
+    def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
+        """Log-probabilities and values (n,) of a whole rollout at once."""
+        layers = hidden_layers(self.params, self.shape, obs)
+        top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
+        out = top[0] @ self.params["actor.weight"] + self.params["actor.bias"]
+        value = (top[1] @ self.params["critic.weight"])[:, 0] + self.params["critic.bias"][0]
+        return self.head.forward(out, self.params.get("actor.log_std"), raw).log_prob, value
+
+    def dormant_share(self, obs: Floats, threshold: float = 0.025) -> float:
+        """Share of hidden units whose mean |activation|, relative to their layer's, is below ``threshold``.
+
+        Method: Sokar et al. 2023 (ReDo).
+        """
+        dormant, units = 0, 0
+        for layer in hidden_layers(self.params, self.shape, obs):
+            activity = np.abs(layer).mean(axis=1)
+            relative = activity / (activity.mean(axis=1, keepdims=True) + 1e-9)
+            dormant, units = dormant + int((relative < threshold).sum()), units + relative.size
+        return dormant / units if units else 0.0
+
+
+def _minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """A random split of ``range(n)`` into nearly equal parts of about ``size``."""
+    return np.array_split(rng.permutation(n), max(1, round(n / size)))
+
+
+def _standardised(advantage: Floats) -> Floats:
+    if len(advantage) < 2:
+        return advantage
+    spread: Floats = (advantage - advantage.mean()) / (advantage.std(ddof=1) + 1e-8)
+    return spread
+
+
+def _explained(value: Array, target: Array) -> float:
+    """1 − var(error)/var(target): 1 is a perfect critic, 0 no better than a constant."""
+    spread = float(target.var())
+    return 1.0 - float((target - value).var()) / spread if spread > 0 else 0.0

@@ -1,0 +1,407 @@
+"""One training from beginning to end: chunks, checkpoints, validation, and an end that no interruption changes.
+
+Every random draw in a chunk comes from (seed, chunk), and a chunk starts with all environments reset, so the only
+state between chunks is what ``state.TrainingState`` holds. Killed anywhere, a training goes on from its last chunk's
+end and finishes with the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from experimenter.envs.pipeline import Pipeline
+from experimenter.envs.records import Feature
+from experimenter.envs.spaces import space_to_json
+from experimenter.envs.vector import SyncVector
+from experimenter.errors import TrainingFault
+from experimenter.identity import seeds
+from experimenter.policies.network import initial_params, views
+from experimenter.policies.normaliser import Moments, Normaliser, RewardScaler
+from experimenter.policies.policy import Policy, flat_params, load_policy, save_policy
+from experimenter.records import CurvePoint, Design, EnvSpec, JudgeSpec, Phase, PolicyRef, Record, Training
+from experimenter.rl.curves import plateaued
+from experimenter.rl.episodes import EpisodeLog
+from experimenter.rl.metrics import MetricsLog
+from experimenter.rl.ppo import Learner, Rollout, UpdateStats
+from experimenter.rl.reach import Reach
+from experimenter.rl.rollout import Collector, Experience
+from experimenter.rl.schedule import Chunk, allot, next_chunk
+from experimenter.rl.shaping import Shaper, open_program
+from experimenter.rl.state import Best, TrainingState, load_newest, pack, save_checkpoint, unpack
+from experimenter.rl.validation import Validation, Validator
+
+__all__ = ["Progress", "TrainJob", "train"]
+
+Progress = Callable[[dict[str, Any]], None]
+STREAM: Final = {"weights": 1, "chunk": 2}
+
+
+class TrainJob(Record):
+    """A design to train with one seed, up to ``until`` learning steps of the design's own.
+
+    ``folder`` (absolute) keeps checkpoints, metrics and policies; ``relative`` is the same folder as seen from the
+    workspace, for ``PolicyRef.path``. Steps, ``env_steps`` and ``eval_steps`` of the result count from the beginning
+    of the training, also when it continues a shorter one.
+    """
+
+    step: str
+    design: Design
+    seed: int
+    features: tuple[Feature, ...]
+    target_environment: EnvSpec
+    folder: str
+    relative: str
+    until: int
+    chunk_steps: int = 16384
+    validation_seeds: tuple[int, ...]
+    judge: JudgeSpec
+    target: float | None = None
+    stop_at_plateau: bool = False
+    allow_unsandboxed: bool = False
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that ``relative`` and ``design.start.path`` start from."""
+        return Path(self.folder).parents[len(Path(self.relative).parts) - 1]
+
+
+class _NotFinite(Exception):
+    """Loss or weights are no longer numbers."""
+
+
+def train(job: TrainJob, progress: Progress) -> Training:
+    """Train, or go on with what ``job.folder`` holds. ``progress`` hears every rollout.
+
+    Raises TrainingFault (weights not finite twice, or an unfit starting policy), EnvironmentFault, ProgramRejected,
+    ContainmentError, WorkspaceError.
+    """
+    with ExitStack() as stack:
+        return _Trainer(job, progress, stack).run()
+
+
+class _Stage:
+    """What one phase trains in: its environments and its reward program, opened once."""
+
+    def __init__(self, job: TrainJob, index: int, trainer_policy: Policy, stack: ExitStack) -> None:
+        self.index, self.phase = index, job.design.phases[index]
+        self._stack, self._policy = stack, trainer_policy
+        program = stack.enter_context(
+            open_program(self.phase.reward, allow_unsandboxed=job.allow_unsandboxed)
+        )
+        self.containment = program.level if program is not None else "none needed"
+        hyper = self.phase.hyperparameters
+        self.shaper = Shaper(program, job.features, hyper.num_envs, hyper.gamma)
+        self._split: tuple[int, ...] = ()
+        self._vector: SyncVector | None = None
+
+    def collector(self, chunk: int) -> Collector:
+        """The phase's environments, shared out by weight for this chunk."""
+        environments = self.phase.environments
+        split = allot(environments, self.phase.hyperparameters.num_envs, chunk)
+        if self._vector is None or split != self._split:
+            if self._vector is not None:
+                self._vector.close()
+            self._vector = SyncVector([environments[i].environment for i in split], len(split))
+            self._split = split
+            self._check_spaces(self._vector)
+        return Collector(self._vector, self._policy)
+
+    def close(self) -> None:
+        if self._vector is not None:
+            self._vector.close()
+        self._stack.close()
+
+    def _check_spaces(self, vector: SyncVector) -> None:
+        hint = self.phase.environments[0].environment.family
+        if Pipeline.for_space(vector.observation_space, hint).to_json() != self._policy.pipeline.to_json():
+            raise TrainingFault(
+                f"phase {self.index + 1} observes something else than the target environment",
+                "All environments of a design need the same observation space.",
+            )
+
+
+class _Trainer:
+    def __init__(self, job: TrainJob, progress: Progress, stack: ExitStack) -> None:
+        self.job, self.progress = job, progress
+        self.folder = Path(job.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.reach = Reach(job.features)
+        self.policy = self._fresh_policy()
+        self.metrics = MetricsLog(self.folder)
+        stack.callback(self.metrics.close)
+        self.state = self._resume() or self._beginning()
+        self._adopt()
+        self._safe = pack(self.state)
+        self._stage: _Stage | None = None
+        stack.callback(self._close_stage)
+        self.validator = Validator(job.target_environment, job.validation_seeds, job.judge)
+        self._said: dict[str, Any] = {}
+
+    # --- beginnings -------------------------------------------------------------------------------------------
+
+    def _fresh_policy(self) -> Policy:
+        spec, design = self.job.target_environment, self.job.design
+        vector = SyncVector(spec, 1)
+        try:
+            pipeline = Pipeline.for_space(vector.observation_space, spec.family)
+            spaces = space_to_json(vector.observation_space), space_to_json(vector.action_space)
+        finally:
+            vector.close()
+        policy = Policy(pipeline, None, design.network, {}, *spaces)
+        rng = np.random.default_rng(np.random.SeedSequence([self.job.seed, STREAM["weights"]]))
+        policy.params = views(initial_params(policy.shape, rng), policy.shape)
+        return policy
+
+    def _beginning(self) -> TrainingState:
+        policy = self._start_policy() if self.job.design.start is not None else self.policy
+        flat = flat_params(policy)
+        zeros = np.zeros_like(flat)
+        return TrainingState(flat, zeros, zeros.copy(), 0, policy.normaliser, self.reach.counts)
+
+    def _start_policy(self) -> Policy:
+        start = self.job.design.start
+        assert start is not None
+        found = load_policy(self.job.workspace / start.path, start.hash)
+        same = found.shape == self.policy.shape and found.pipeline.to_json() == self.policy.pipeline.to_json()
+        if not same:
+            raise TrainingFault(
+                f"the starting policy {start.path} has other inputs, actions or layers than this design",
+                "Start from a policy of the same environment family and network, or from none.",
+            )
+        return found
+
+    def _resume(self) -> TrainingState | None:
+        state = load_newest(self.folder)
+        lost = self.metrics.rewind(state.env_steps if state else 0)
+        if state is not None:
+            state.wasted += lost
+        return state
+
+    def _adopt(self) -> None:
+        """Point the policy and the reach at the state's arrays, which training changes in place."""
+        self.policy.params = views(self.state.flat, self.policy.shape)
+        self.policy.normaliser = self.state.normaliser
+        self.reach.counts = self.state.reach
+        self.learner = Learner(self.policy.shape, self.policy.head, self.state.flat)
+        self.learner.adam.m, self.learner.adam.v, self.learner.adam.t = (
+            self.state.m,
+            self.state.v,
+            self.state.t,
+        )
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    def run(self) -> Training:
+        while (chunk := self._next()) is not None:
+            started = time.monotonic()
+            try:
+                self._train_chunk(chunk)
+            except _NotFinite:
+                self._roll_back()
+                continue
+            self.state.seconds += time.monotonic() - started
+            self._safe = pack(self.state)
+            save_checkpoint(self.folder, self.state)
+        return self._training()
+
+    def _next(self) -> Chunk | None:
+        s, job = self.state, self.job
+        if s.ended:
+            return None
+        return next_chunk(job.design, s.phase, s.done, s.steps, job.until, job.chunk_steps)
+
+    def _roll_back(self) -> None:
+        """Once: the last finite state with half the learning rate. The lost steps stay counted."""
+        spent = self.state.env_steps
+        if self.state.rate_scale < 1.0:
+            raise TrainingFault(
+                f"weights or loss stopped being numbers twice, last after {spent} steps",
+                "Lower the learning rate, normalise observations and rewards, or bound the reward program.",
+            )
+        state = unpack(self._safe)
+        assert state is not None
+        self.state = state
+        self.state.rate_scale, self.state.env_steps = 0.5, spent
+        self._close_stage()
+        self._adopt()
+
+    def _enter(self, chunk: Chunk) -> _Stage:
+        if self._stage is None or self._stage.index != chunk.phase:
+            self._close_stage()
+            self._stage = _Stage(self.job, chunk.phase, self.policy, ExitStack())
+        if self.state.phase != chunk.phase or chunk.done == 0:
+            self.state.scaler = None
+        self.state.phase, self.state.done = chunk.phase, chunk.done
+        if self._stage.containment != "none needed":
+            self.state.containment = self._stage.containment
+        return self._stage
+
+    def _close_stage(self) -> None:
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+
+    def _train_chunk(self, chunk: Chunk) -> None:
+        s, stage = self.state, self._enter(chunk)
+        hyper = stage.phase.hyperparameters
+        rng = np.random.default_rng(np.random.SeedSequence([self.job.seed, STREAM["chunk"], s.chunk]))
+        collector = stage.collector(s.chunk)
+        collector.reset(seeds(self.job.seed, "search_train", hyper.num_envs, "reset", s.chunk))
+        stage.shaper.restart()
+        scaler, episodes = self._scaler(stage.phase), EpisodeLog(hyper.num_envs)
+        learns = hyper.normalize_observations and not self.policy.pipeline.categorical
+        if learns and s.normaliser is None:
+            s.normaliser = self.policy.normaliser = Normaliser(self.policy.pipeline.size)
+        before, started = s.env_steps, time.monotonic()
+        for _ in range(chunk.rollouts):
+            warm_up = learns and s.normaliser is not None and s.normaliser.count == 0
+            experience = collector.collect(chunk.num_steps, rng, warm_up=warm_up)
+            reward = self._pay(stage, experience, scaler, episodes)
+            rate = self._rate(stage.phase)
+            rollout = _rollout(experience, reward)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                stats = self.learner.update(rollout, hyper, rate, rng)
+            if learns and not warm_up and s.normaliser is not None:
+                s.normaliser.update(collector.encoded(experience))
+            self._count(experience.native.size)
+            self._say(stats, rate, episodes, (s.env_steps - before) / max(1e-9, time.monotonic() - started))
+            if not stats.finite:
+                raise _NotFinite
+        s.t = self.learner.adam.t
+        s.scaler = _scaler_state(scaler)
+        s.dormant_share = self.learner.dormant_share(experience.inputs.reshape(-1, self.policy.shape.inputs))
+        s.chunk += 1
+        self._judge_chunk(episodes, stats, s.env_steps - before)
+
+    def _scaler(self, phase: Phase) -> RewardScaler | None:
+        hyper = phase.hyperparameters
+        if not hyper.normalize_rewards:
+            return None
+        scaler = RewardScaler(hyper.num_envs, hyper.gamma)
+        if self.state.scaler is not None:
+            _restore(scaler.moments, self.state.scaler)
+        return scaler
+
+    def _pay(
+        self, stage: _Stage, experience: Experience, scaler: RewardScaler | None, episodes: EpisodeLog
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        paid = stage.shaper.pay(experience)
+        self.reach.visit(paid.features)
+        ended = episodes.add(experience.native, paid.reward, paid.components, experience.done)
+        self.state.components.add(self.state.steps / self.job.design.steps, paid.components, ended)
+        if scaler is not None:
+            return scaler.scale(paid.reward, experience.done)
+        return paid.reward.astype(np.float32)
+
+    def _rate(self, phase: Phase) -> float:
+        """Falls linearly over the phase's own steps, whatever ``until`` is."""
+        hyper = phase.hyperparameters
+        left = 1.0 - self.state.done / phase.steps if hyper.anneal_learning_rate else 1.0
+        return hyper.learning_rate * self.state.rate_scale * left
+
+    def _count(self, steps: int) -> None:
+        self.state.steps += steps
+        self.state.done += steps
+        self.state.env_steps += steps
+
+    def _say(self, stats: UpdateStats, rate: float, episodes: EpisodeLog, speed: float) -> None:
+        s = self.state
+        native, shaped = episodes.mean(0, recent=True), episodes.mean(1, recent=True)
+        self._said = {
+            "steps": s.steps, "until": self.job.until, "true_return": native, "true_return_from": "training",
+            "shaped_return": shaped, "steps_per_second": speed,
+        }  # fmt: skip
+        self.progress(self._said)
+        self.metrics.write(
+            {
+                "global_step": s.steps, "env_steps": s.env_steps, "charts/episodic_return": native,
+                "charts/shaped_return": shaped, "charts/learning_rate": rate, "charts/SPS": round(speed),
+                "losses/policy_loss": stats.policy_loss, "losses/value_loss": stats.value_loss,
+                "losses/entropy": stats.entropy, "losses/approx_kl": stats.approx_kl,
+                "losses/clipfrac": stats.clip_share, "losses/explained_variance": stats.explained_variance,
+            }
+        )  # fmt: skip
+
+    # --- a chunk's end ----------------------------------------------------------------------------------------
+
+    def _judge_chunk(self, episodes: EpisodeLog, stats: UpdateStats, chunk_steps: int) -> None:
+        s = self.state
+        known = s.episode_length or (float(np.mean(episodes.lengths)) if episodes.lengths else None)
+        found = self._validate(self.validator.episodes(chunk_steps, known))
+        if self._reached(found) and (full := len(self.job.validation_seeds)):
+            found = self._validate(full)
+            s.ended = "target" if self._reached(found) else ""
+        s.episode_length = found.episode_length
+        if s.best is None or found.score >= s.best.score or s.ended:
+            normaliser = None if s.normaliser is None else s.normaliser.copy()
+            s.best = Best(s.flat.copy(), normaliser, found.mode, found.score, s.steps)
+        s.curve.append(self._point(found, episodes, stats))
+        if not s.ended and self.job.stop_at_plateau and plateaued(s.curve):
+            s.ended = "plateau"
+
+    def _validate(self, count: int) -> Validation:
+        found = self.validator.validate(self.policy, count, lambda _: self.progress(self._said))
+        self.state.eval_steps += found.eval_steps
+        return found
+
+    def _reached(self, found: Validation) -> bool:
+        return self.job.target is not None and found.score >= self.job.target
+
+    def _point(self, found: Validation, episodes: EpisodeLog, stats: UpdateStats) -> CurvePoint:
+        return CurvePoint.model_validate(
+            {
+                "steps": self.state.steps,
+                "true_return": found.score,
+                "success_rate": found.success_rate,
+                "shaped_return": episodes.mean(1),
+                "reach": self.reach.value,
+                "entropy": stats.entropy,
+                "approx_kl": stats.approx_kl,
+                "explained_variance": stats.explained_variance,
+                "components": episodes.component_means(),
+            }
+        )
+
+    def _training(self) -> Training:
+        s, job = self.state, self.job
+        best = s.best
+        if best is None:
+            raise TrainingFault("there was no step to train", "Give the design at least one step.")
+        policy = self.policy.copy()
+        policy.params, policy.normaliser = views(best.flat, policy.shape), best.normaliser
+        policy.action_mode = best.mode
+        # A folder per length: a shorter training's policy stays what its own result says it is.
+        name = f"policy-{job.until}"
+        found = save_policy(self.folder / name, policy)
+        lineage = job.design.lineage_steps + s.env_steps
+        return Training(
+            step=job.step, design=job.design.hash, seed=job.seed, status="finished", steps=s.steps,
+            env_steps=s.env_steps, eval_steps=s.eval_steps, wasted_env_steps=s.wasted, seconds=s.seconds,
+            policy=PolicyRef(path=f"{job.relative}/{name}", hash=found, lineage_steps=lineage),
+            action_mode=best.mode, curve=tuple(s.curve), components=s.components.traces(),
+            dormant_share=s.dormant_share, reach=self.reach.value, containment=s.containment,
+        )  # fmt: skip
+
+
+def _rollout(e: Experience, reward: Any) -> Rollout:
+    return Rollout(
+        e.inputs, e.raw, reward, e.terminated, e.truncated, e.final_inputs, e.final_at, e.last_inputs
+    )
+
+
+def _restore(moments: Moments, saved: tuple[float, float, float]) -> None:
+    mean, var, moments.count = saved
+    moments.mean, moments.var = np.array([mean]), np.array([var])
+
+
+def _scaler_state(scaler: RewardScaler | None) -> tuple[float, float, float] | None:
+    if scaler is None:
+        return None
+    m = scaler.moments
+    return float(m.mean[0]), float(m.var[0]), m.count

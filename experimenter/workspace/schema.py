@@ -1,0 +1,90 @@
+"""The workspace's tables, one entry per format; migrations go forward only (``contracts.md``).
+
+Format n is what the first n entries make. A release never edits an entry that was shipped: it appends one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration"]
+
+Migration = tuple[str, ...]
+
+# "rlex" in ASCII: tells our file from any other program's SQLite file.
+APPLICATION_ID: Final = 0x726C6578
+
+_FIRST: Final[Migration] = (
+    """CREATE TABLE runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        value TEXT NOT NULL
+    )""",
+    """CREATE TABLE steps (
+        id TEXT PRIMARY KEY,
+        run TEXT NOT NULL REFERENCES runs(id),
+        kind TEXT NOT NULL,
+        value TEXT NOT NULL,
+        spend TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE ledgers (
+        run TEXT PRIMARY KEY REFERENCES runs(id),
+        value TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE events (
+        run TEXT NOT NULL REFERENCES runs(id),
+        seq INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        step TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE documents (
+        run TEXT NOT NULL REFERENCES runs(id),
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (run, name)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE trials (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs(id),
+        id TEXT NOT NULL,
+        value TEXT NOT NULL,
+        UNIQUE (run, id)
+    )""",
+    "CREATE INDEX trials_by_id ON trials(id)",
+    """CREATE TABLE lessons (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        value TEXT NOT NULL
+    )""",
+    """CREATE TABLE skills (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        value TEXT NOT NULL
+    )""",
+    """CREATE TABLE exchanges (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        run TEXT NOT NULL REFERENCES runs(id),
+        kind TEXT NOT NULL,
+        question TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        usage TEXT NOT NULL,
+        at TEXT NOT NULL
+    )""",
+    "CREATE INDEX exchanges_by_run ON exchanges(run)",
+    """CREATE TABLE commands (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs(id),
+        kind TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        created TEXT NOT NULL,
+        state TEXT NOT NULL
+    )""",
+    "CREATE INDEX commands_by_state ON commands(run, state)",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST,)
