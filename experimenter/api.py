@@ -8,7 +8,6 @@ from typing import Any
 
 from experimenter.config import Settings, load_settings
 from experimenter.envs.records import EnvCard
-from experimenter.errors import ExperimenterError
 from experimenter.events import Event
 from experimenter.loop import launch
 from experimenter.records import Evaluation
@@ -73,8 +72,17 @@ class Experimenter:
         run = self._start(goal, name)
         yield from launch.follow(self.workspace, run)
 
-    def resume(self, run: str) -> RunResult:
-        """Goes on with a run that was stopped or killed; ``budget_steps`` and the like of this object may be larger."""
+    def resume(
+        self, run: str, *, budget_steps: int | None = None, budget_seconds: float | None = None
+    ) -> RunResult:
+        """Goes on with a run that was stopped or killed, or that a larger budget lets go on.
+
+        Raises BudgetError for a smaller budget, RunLocked when the run is running, and what makes the run fail.
+        """
+        changes = {"env_steps": budget_steps, "seconds": budget_seconds}
+        launch.raise_budget(
+            self.workspace, run, {key: value for key, value in changes.items() if value is not None}
+        )
         launch.start(self.workspace, run)
         for _ in launch.follow(self.workspace, run):
             pass
@@ -109,6 +117,5 @@ class Experimenter:
 
     def _result(self, run: str) -> RunResult:
         found = launch.result(self.workspace, run)
-        if found.status == "failed":
-            raise ExperimenterError(found.error, found.hint)
+        launch.raise_failure(found)
         return found

@@ -140,7 +140,10 @@ class Job(Record):
 
 
 class JobResult(Record):
-    """What came of a job: ``value`` when ``ok``, else the error's class name, text and hint."""
+    """What came of a job: ``value`` when ``ok``, else the error's class name, text and hint.
+
+    ``began`` and ``ended`` are the worker's monotonic seconds; zero where the worker could not tell.
+    """
 
     id: str
     ok: bool
@@ -148,6 +151,8 @@ class JobResult(Record):
     error: str = ""
     message: str = ""
     hint: str = ""
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @runtime_checkable
@@ -166,6 +171,10 @@ class Executor(Protocol):
         interrupt: Callable[[], bool],
     ) -> Iterator[JobResult]:
         """Yields results in order of completion. ``interrupt`` is polled at least once a second; true ends all."""
+        ...
+
+    def working_seconds(self) -> float:
+        """Wall-clock seconds in which at least one worker was at a job, so far."""
         ...
 
     def close(self) -> None: ...

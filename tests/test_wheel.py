@@ -87,7 +87,9 @@ def test_installed_elsewhere_the_command_answers(elsewhere: Path, tmp_path: Path
 
 
 def test_installed_elsewhere_the_plug_ins_are_the_wheels_own(elsewhere: Path, tmp_path: Path) -> None:
-    code = "import experimenter_curricula.auto as a, experimenter as e; print(a.__file__, e.__file__, sep='\\n')"
+    code = (
+        "import experimenter_curricula.auto as a, experimenter as e; print(a.__file__, e.__file__, sep='\\n')"
+    )
     places = _run(elsewhere / "python", "-I", "-c", code, cwd=tmp_path).split()
     assert all(Path(place).is_relative_to(elsewhere.parent) for place in places), places
 

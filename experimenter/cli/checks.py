@@ -139,12 +139,6 @@ def _containment() -> Iterator[Check]:
     yield Check(
         "containment", "bad" if found.level == "none" else "good", f"{found.level}: {found.words}", hint
     )
-    for line in _probe_lines(found.probes):
-        yield Check("containment probe", "note", line)
-
-
-def _probe_lines(probes: object) -> list[str]:
-    """The probes in words, one a line, whether they come as a mapping or as a sequence."""
-    if isinstance(probes, dict):
-        return [f"{name}: {value}" for name, value in probes.items()]
-    return [str(probe) for probe in probes] if isinstance(probes, (list, tuple)) else []
+    for probe in found.probes:
+        state: Literal["good", "note"] = "good" if probe.refused else "note"
+        yield Check(f"probe: {probe.name}", state, "refused" if probe.refused else "NOT refused")

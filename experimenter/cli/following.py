@@ -107,6 +107,7 @@ def conclude(result: RunResult, root: Path, *, as_json: bool, events: bool) -> i
     from experimenter.cli.console import print_json, screen
     from experimenter.cli.failures import Failure, show_failure
     from experimenter.cli.tables import verdict_panel
+    from experimenter.report.lines import without_kind
 
     code = exit_code_of(result)
     if as_json:
@@ -115,17 +116,9 @@ def conclude(result: RunResult, root: Path, *, as_json: bool, events: bool) -> i
         screen().print(verdict_panel(result, root))
     if result.status == "failed":
         show_failure(
-            Failure(_without_kind(result.error) or "the run failed", _next(result), code), as_json=False
+            Failure(without_kind(result.error) or "the run failed", _next(result), code), as_json=False
         )
     return code
-
-
-def _without_kind(error: str) -> str:
-    """The message alone, where a stored error begins with the name of its class."""
-    import experimenter.errors
-
-    kind, mark, message = error.partition(": ")
-    return message if mark and kind in experimenter.errors.__all__ else error
 
 
 def _next(result: RunResult) -> str:

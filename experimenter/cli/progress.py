@@ -21,6 +21,7 @@ _NEXT: Final = {
     "check.failed": "design",
     "check.finished": "train",
     "training.started": "train",
+    "training.progress": "train",
     "training.finished": "train",
     "rung.finished": "judge",
     "judge.finished": "diagnose",
@@ -38,6 +39,8 @@ _NEXT: Final = {
     "run.failed": "failed",
 }
 _AFTER_SEARCH: Final = ("confirm", "controls", "verdict")
+_UNSAID: Final = ("v", "hash", "step", "policy", "cycle", "role", "pid", "sentence")
+_PLAIN: Final = ("seed", "rung", "seeds")
 _SILENT: Final = ("training.progress", "training.started")
 
 
@@ -91,20 +94,22 @@ def event_words(kind: str, data: Mapping[str, Any]) -> str:
         return ""
     if kind == "note":
         return safe_text(data.get("words", ""))
-    details = [f"{name} {_detail(name, value)}" for name, value in data.items() if _worth(name, value)]
+    details = [
+        f"{name.replace('_', ' ')} {_detail(name, value)}"
+        for name, value in data.items()
+        if _worth(name, value)
+    ]
     if data.get("words"):
         details = [safe_text(data["words"])]
     return f"{kind.replace('.', ' ')}{': ' if details else ''}{', '.join(details[:6])}"
 
 
 def _worth(name: str, value: object) -> bool:
-    return (
-        isinstance(value, (str, int, float)) and value != "" and name not in ("v", "hash", "step", "policy")
-    )
+    return isinstance(value, (str, int, float)) and value != "" and name not in _UNSAID
 
 
 def _detail(name: str, value: Any) -> str:
-    if isinstance(value, (bool, str)):
+    if isinstance(value, (bool, str)) or name in _PLAIN:
         return clip(value, 90)
     return percent(value) if name == "success_rate" else number(float(value))
 

@@ -187,8 +187,8 @@ def _left_running(root: Path, run_id: str, *, as_json: bool) -> int:
 
 def _announce(prepared: Prepared, settings: Settings) -> None:
     """Planner, judge, containment and forecast, in a few lines on stderr."""
-    from experimenter.cli.forecast import forecast_words
     from experimenter.plugins import load
+    from experimenter.report.forecast import forecast_words
     from experimenter.sandbox.level import containment
 
     record = prepared.record
@@ -196,7 +196,7 @@ def _announce(prepared: Prepared, settings: Settings) -> None:
     say(f"planner: {load('planners', record.planner).notice}")
     say(f"judge: {prepared.card.judge.words}")
     level = containment()
-    say(f"containment: {level.level}, {level.words}")
+    say(f"containment: {level.level}. {level.words}")
     say(f"forecast: {forecast_words(prepared.forecast)}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from experimenter.report.lines import duration, interval_words, number, percent, trial_line
+from experimenter.report.lines import duration, interval_words, number, percent, signed, trial_line
 from experimenter.report.text import clip, safe_text
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for index, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=index == 0)
     return table
 
 
@@ -133,7 +134,7 @@ def _score_row(
         cells += ["", "", ""]
     else:
         cells += [
-            number(versus.difference),
+            signed(versus.difference),
             f"{versus.p:.3f}",
             Text(versus.label, style=_LABEL_STYLE[versus.label]),
         ]
@@ -160,8 +161,7 @@ def _fact_rows(result: RunResult, root: Path) -> list[tuple[str, str]]:
     rows.append(("spent", ledger_words(result.ledger)))
     rows.append(("containment", result.containment or "no generated code ran"))
     place = "" if root == root.cwd() / "experiments" else f" --workspace {root}"
-    if result.report:
-        rows.append(("report", result.report))
+    rows.append(("report", result.report or f"experimenter report {result.run}{place}"))
     rows.append(("look", f"experimenter show {result.run}{place}"))
     if result.best is not None:
         name = f"{result.run}/{result.best.trial.rpartition('/')[2]}"

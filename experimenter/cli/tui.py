@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experimenter.cli.options import WorkspaceFolder, workspace_root
+from experimenter.cli.options import WorkspaceFolder, open_workspace, workspace_root
 
 __all__ = ["tui"]
 
@@ -11,4 +11,5 @@ def tui(workspace: WorkspaceFolder = None) -> None:
     """Open the workspace's runs in a full-screen view."""
     from experimenter.plugins import load
 
+    open_workspace(workspace).close()
     load("faces", "tui")(workspace_root(workspace)).run()

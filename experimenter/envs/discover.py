@@ -1,7 +1,7 @@
 """Finds an environment's named features: from its docstring's tables where there are any, else by measuring.
 
-What a docstring or a family declares is kept even when random rollouts never moved it; what was only measured is
-dropped when it never varied, because a random policy then says nothing about it.
+What a docstring, a family or a category's own key declares is kept even when random rollouts never moved it (a switch
+that chance never finds is what matters most); what was only measured is dropped when it never varied.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def _declared(leaf: Leaf, index: int, row: Row, name: str, values: np.ndarray) -
 
 def _guessed(leaf: Leaf, index: int, name: str, values: np.ndarray) -> Feature | None:
     column = values.reshape(len(values), -1)[:, index]
-    if float(column.min()) == float(column.max()):
+    named = bool(leaf.name) and not isinstance(leaf.space, spaces.Box)
+    if float(column.min()) == float(column.max()) and not named:
         return None
     low, high = _bounds(leaf, index)
     where = f"{leaf.name!r}" if leaf.name else "the observation"

@@ -25,7 +25,7 @@ def raised(env_id: str, when: str, error: Exception) -> EnvironmentFault:
     text = str(error).strip() or "no message"
     return EnvironmentFault(
         f"{env_id} raised {type(error).__name__} {when}: {text}",
-        "Fix the environment, or change its parameters with --env-kwarg.",
+        "Fix the environment, or change its parameters with --set.",
     )
 
 

@@ -79,37 +79,32 @@ class _ViewReader:
         self._seen = [f for f in features if f.source.rule == "visible" and not f.source.distance]
         self._near = [f for f in features if f.source.rule == "visible" and f.source.distance]
         self._values = sorted({f.source.value for f in (*self._seen, *self._near)})
-        self._row = {value: row for row, value in enumerate(self._values)}
-        self._wanted = np.array(self._values, dtype=np.uint8)[:, None, None]
 
     def read(self, image: np.ndarray, out: Features) -> None:
+        """Works on (cells, n): reducing over the first axis is what numpy does fastest."""
         n, width, height = image.shape[:3]
         agent = (width // 2) * height + height - 1
-        objects = image[..., 0].reshape(n, -1)
-        around = objects.copy()
-        around[:, agent] = 0
+        around = np.array(image[..., 0].reshape(n, -1).T, order="C")
+        carried = around[agent].copy()
+        around[agent] = 0
         for feature in self._carried:
-            out[feature.name] = (objects[:, agent] == feature.source.value).astype(np.float32)
-        for feature in self._states:
-            state = image[..., 2].reshape(n, -1)
-            match = (around == feature.source.value) & (state == feature.source.index)
-            out[feature.name] = match.any(axis=1).astype(np.float32)
+            out[feature.name] = (carried == feature.source.value).astype(np.float32)
+        if self._states:
+            states = np.array(image[..., 2].reshape(n, -1).T, order="C")
+            for feature in self._states:
+                match = (around == feature.source.value) & (states == feature.source.index)
+                out[feature.name] = match.any(axis=0).astype(np.float32)
         self._visible(around, width, height, out)
 
     def _visible(self, around: np.ndarray, width: int, height: int, out: Features) -> None:
-        if not self._values:
-            return
-        masks: np.ndarray = np.equal(around[None], self._wanted)
-        if self._seen:
-            seen = masks.any(axis=2).astype(np.float32)
-            for feature in self._seen:
-                out[feature.name] = seen[self._row[feature.source.value]]
-        if self._near:
-            rows = [self._row[f.source.value] for f in self._near]
-            cells, nowhere = view_distances(width, height), np.float32(farthest(width, height))
-            nearest = np.where(masks[rows], cells, nowhere).min(axis=2)
-            for row, feature in enumerate(self._near):
-                out[feature.name] = nearest[row]
+        cells = view_distances(width, height).astype(np.uint8)[:, None]
+        nowhere = np.uint8(farthest(width, height))
+        masks = {value: around == value for value in self._values}
+        for feature in self._seen:
+            out[feature.name] = masks[feature.source.value].any(axis=0).astype(np.float32)
+        for feature in self._near:
+            away: np.ndarray = np.where(masks[feature.source.value], cells, nowhere)
+            out[feature.name] = away.min(axis=0).astype(np.float32)
 
 
 class EverTracker:

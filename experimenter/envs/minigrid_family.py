@@ -71,7 +71,7 @@ class SubtaskInfo(gymnasium.Wrapper[Any, Any, Any, Any]):
         carried = self._inner.carrying
         if carried is not None:
             self._meet(f"{carried.type}_picked_up")
-        elif action == _TOGGLE:
+        if action == _TOGGLE:
             self._look_at_door()
         info["subtasks"] = self._met
         return obs, reward, terminated, truncated, info

@@ -6,6 +6,7 @@ same class where there are several, else half to twice the default.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -171,8 +172,9 @@ def _fit(parameter: Parameter, value: Json) -> Iterator[tuple[str, Json]]:
 def _choose(parameter: Parameter, value: Json) -> tuple[str, Json]:
     if value in parameter.choices:
         return "", value
-    near = did_you_mean(str(value), [str(c) for c in parameter.choices])
-    picked = next((c for c in parameter.choices if str(c) in near.split()), parameter.default)
+    by_word = {str(choice): choice for choice in parameter.choices}
+    near = difflib.get_close_matches(str(value), by_word, n=1)
+    picked = by_word[near[0]] if near else parameter.default
     options = ", ".join(map(str, parameter.choices))
     return f"{parameter.name} was set to {picked!r}: {value!r} is none of {options}.", picked
 

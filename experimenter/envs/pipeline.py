@@ -32,8 +32,8 @@ _Rule = Literal["real", "scale255", "onehot", "minigrid"]
 class _Part:
     """How one leaf is encoded: ``count`` raw numbers become ``size`` inputs.
 
-    For one-hot rules raw number j, with value v, switches on input ``table[j % len(table)]``'s entry: the table maps
-    ``v - start`` to an offset inside the block that begins at ``origin[j]``; values outside are clipped to the ends.
+    With a one-hot rule, raw number j has a block of ``categories[j]`` inputs (the list repeats) and switches on the
+    one at its value minus ``start[j]``; values outside are clipped to the ends.
     """
 
     name: str
@@ -67,13 +67,14 @@ class _Part:
 
 def minigrid_image(space: gymnasium.Space[Any]) -> str | None:
     """The key of a MiniGrid view in a Dict space, recognised by its shape and its compass, or ``None``."""
-    if not isinstance(space, spaces.Dict) or not {"image", "direction", "mission"} <= set(space.spaces):
+    if not isinstance(space, spaces.Dict) or not {"image", "direction"} <= set(space.spaces):
         return None
     image, compass = space["image"], space["direction"]
     if not isinstance(image, spaces.Box) or not isinstance(compass, spaces.Discrete):
         return None
-    cells = image.dtype == np.uint8 and len(image.shape) == 3 and image.shape[2] == 3
-    return "image" if cells and compass.n == 4 else None
+    width, height, channels = image.shape if len(image.shape) == 3 else (0, 0, 0)
+    view = image.dtype == np.uint8 and width == height and width % 2 == 1 and channels == 3
+    return "image" if view and compass.n == 4 else None
 
 
 def _part(leaf: Leaf, grid: bool) -> _Part:
@@ -194,8 +195,9 @@ class _encoder:  # noqa: N801
         sizes = np.resize(np.array(part.categories, dtype=np.int64), count)
         self._last = sizes - 1
         self._origin = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        starts = np.array(part.start or (0,), dtype=np.int64)
-        self._start = np.resize(starts, count)
+        self._start = np.resize(np.array(part.start or (0,), dtype=np.int64), count)
+        self._small = self._last.astype(np.uint8) if sizes.max() <= 256 and not self._start.any() else None
+        self._base = np.zeros((0, count), dtype=np.int64)
 
     def __call__(self, flat: np.ndarray, out: np.ndarray, column: int) -> None:
         n, count = flat.shape
@@ -204,8 +206,19 @@ class _encoder:  # noqa: N801
         elif self._rule == "scale255":
             np.divide(flat, np.float32(255), out=out[:, column : column + count])
         else:
-            index = flat - self._start
-            np.clip(index, 0, self._last, out=index)
-            index += self._origin + column
-            index += (np.arange(n) * out.shape[1])[:, None]
-            out.reshape(-1)[index] = 1.0
+            index = self._categories(flat) + self._rows(n, out.shape[1], column)
+            out.reshape(-1)[index.reshape(-1)] = 1.0
+
+    def _categories(self, flat: np.ndarray) -> np.ndarray:
+        """Values counted from zero and clipped to the last category; bytes stay bytes, for speed."""
+        if self._small is not None and flat.dtype == np.uint8:
+            small: np.ndarray = np.minimum(flat, self._small)
+            return small
+        counted: np.ndarray = np.clip(flat - self._start, 0, self._last)
+        return counted
+
+    def _rows(self, n: int, width: int, column: int) -> np.ndarray:
+        """Flat index of each number's first category, kept for the next batch of the same size."""
+        if len(self._base) != n:
+            self._base = self._origin + column + (np.arange(n) * width)[:, None]
+        return self._base

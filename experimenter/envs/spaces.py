@@ -119,7 +119,7 @@ def space_to_json(space: gymnasium.Space[Any]) -> Json:
     if isinstance(space, spaces.MultiDiscrete):
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.MultiBinary):
-        return {"type": "MultiBinary", "shape": list(space.shape)}
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
     leaves(space)
     kept = [(key, child) for key, child in _children(space) if _has_numbers(child)]
     if isinstance(space, spaces.Dict):
@@ -151,7 +151,7 @@ def space_from_json(json: Json) -> gymnasium.Space[Any]:
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete(np.array(json["nvec"]), start=np.array(json["start"]))
     if kind == "MultiBinary":
-        return spaces.MultiBinary(json["shape"])
+        return spaces.MultiBinary(json["n"])
     if kind == "Dict":
         return spaces.Dict({key: space_from_json(child) for key, child in json["spaces"].items()})
     if kind == "Tuple":

@@ -86,6 +86,7 @@ class LocalExecutor:
         self._workers = max(1, workers)
         self._log = log
         self._idle: list[_Worker] = []
+        self._worked: list[tuple[float, float]] = []
 
     def run(
         self,
@@ -106,10 +107,19 @@ class LocalExecutor:
                         return
                     for result, worker in self._listen(busy, selector, progress):
                         self._release(worker, busy, selector)
+                        self._worked.append((result.began, result.ended))
                         yield result
             finally:
                 for worker in busy:
                     worker.kill()
+
+    def working_seconds(self) -> float:
+        """The length of the union of all jobs' times, as the workers measured them."""
+        total, until = 0.0, 0.0
+        for began, ended in sorted(self._worked):
+            total += max(0.0, ended - max(began, until))
+            until = max(until, ended)
+        return total
 
     def close(self) -> None:
         for worker in self._idle:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
-from experimenter.errors import EnvironmentFault, ExperimenterError, UsageError
+from experimenter.errors import ExperimenterError, UsageError
 from experimenter.execution.messages import Inbox, pack, write_all
 
 ROLES: Final[dict[str, dict[str, str]]] = {
@@ -38,7 +38,7 @@ def main() -> None:
     inbox = Inbox()
     while data := os.read(wire_in, 1 << 16):
         for message in inbox.feed(data):
-            write_all(wire_out, pack(_do(role, message, wire_out)))
+            write_all(wire_out, pack(_timed(role, message, wire_out)))
 
 
 def _end_with_parent() -> None:
@@ -55,6 +55,12 @@ def _claim_wire() -> tuple[int, int]:
     os.dup2(2, 1)
     os.close(silent)
     return wire_in, wire_out
+
+
+def _timed(role: str, message: dict[str, Any], wire_out: int) -> dict[str, Any]:
+    began = time.monotonic()
+    result = _do(role, message, wire_out)
+    return {**result, "began": began, "ended": time.monotonic()}
 
 
 def _do(role: str, message: dict[str, Any], wire_out: int) -> dict[str, Any]:
@@ -104,5 +110,3 @@ if __name__ == "__main__":
         main()
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(1)
-    except EnvironmentFault as fault:
-        raise SystemExit(str(fault)) from fault

@@ -173,7 +173,7 @@ class Seat:
     def _fault(self, what: str) -> NoReturn:
         raise EnvironmentFault(
             f"{self._spec.id} {what} {self._when()}.",
-            "Fix the environment, or change its parameters with --env-kwarg.",
+            "Fix the environment, or change its parameters with --set.",
         )
 
     def _endless(self) -> NoReturn:

@@ -16,27 +16,6 @@ from experimenter.records import Budget
 from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
-MOST_WORKERS = 4
-
-
-def workers(settings: Settings) -> int:
-    """How many worker processes: the setting, or the number of usable cores, at most four."""
-    return settings.workers or min(
-        MOST_WORKERS, len(os.sched_getaffinity(0)) if _has_affinity() else _cores()
-    )
-
-
-def _has_affinity() -> bool:
-    return hasattr(os, "sched_getaffinity")
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def executor_for(settings: Settings, log: Path | None) -> Executor:
-    return LocalExecutor(workers(settings), log)
-
 
 def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bool]) -> RunContext:
     """The context of a stored run. Raises WorkspaceError when its card is missing."""

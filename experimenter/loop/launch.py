@@ -21,17 +21,17 @@ from experimenter.budget import Forecast, Ledger, check, forecast
 from experimenter.config import Settings
 from experimenter.contracts import Executor, Job, JobResult
 from experimenter.envs.records import EnvCard
-from experimenter.errors import ConfigError, ContainmentError, ExperimenterError, RunLocked, UsageError
+from experimenter.errors import ConfigError, ExperimenterError, RunLocked, Stopped, UsageError
 from experimenter.events import Event
 from experimenter.execution.local import LocalExecutor, worker_environment
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
-from experimenter.loop.faults import raise_from
+from experimenter.loop.faults import error_kind, raise_from
 from experimenter.loop.plan import make_plan, nominal_steps
-from experimenter.records import Budget, Evaluation, Goal, JudgeSpec, PolicyRef, Training
+from experimenter.records import Budget, Evaluation, Goal, PolicyRef, Training
 from experimenter.results import RunResult
 from experimenter.workspace.locks import RunLock
-from experimenter.workspace.records import RunRecord, new_run_name
+from experimenter.workspace.records import FoundTrial, RunRecord, new_run_name
 from experimenter.workspace.store import Workspace
 
 STARTING_SECONDS: Final = 30.0
@@ -118,14 +118,9 @@ def _check_plugins(settings: Settings) -> None:
 
 
 def _check_containment(settings: Settings) -> None:
-    from experimenter.sandbox.level import containment
+    from experimenter.sandbox.level import require_containment
 
-    found = containment()
-    if found.level == "none" and not settings.allow_unsandboxed:
-        raise ContainmentError(
-            f"Generated reward code cannot be contained here: {found.words}",
-            "See: experimenter doctor. To run it all the same, and at your own risk: --allow-unsandboxed.",
-        )
+    require_containment(allow_unsandboxed=settings.allow_unsandboxed)
 
 
 def _budget(settings: Settings) -> Budget:
@@ -183,6 +178,15 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def raise_budget(root: Path, run_id: str, changes: Mapping[str, float]) -> None:
+    """Puts larger limits in place, by currency; nothing happens without any. Raises BudgetError for smaller ones."""
+    if not changes:
+        return
+    with Workspace.open(root, create=False) as workspace:
+        record = workspace.run(run_id)
+        workspace.raise_budget(record.id, record.goal.budget.model_copy(update=dict(changes)))
 
 
 def start(root: Path, run_id: str) -> int:
@@ -276,15 +280,16 @@ def _unfinished(record: RunRecord, card: EnvCard, trials: int) -> RunResult:
 
 
 def _exit_code(record: RunRecord) -> int:
-    from experimenter import errors
-
     if record.status == "stopped":
-        return errors.Stopped.exit_code
-    if record.status != "failed":
-        return 0
-    name = record.error.partition(":")[0]
-    kind = getattr(errors, name, errors.ExperimenterError)
-    return int(getattr(kind, "exit_code", 1))
+        return Stopped.exit_code
+    return error_kind(record.error.partition(":")[0]).exit_code if record.status == "failed" else 0
+
+
+def raise_failure(found: RunResult) -> None:
+    """Raises what made a run fail, as the kind of error that it was; nothing for a run that did not fail."""
+    if found.status == "failed":
+        name, _, words = found.error.partition(": ")
+        raise error_kind(name)(words or found.error, found.hint)
 
 
 def judge_policy(
@@ -297,33 +302,35 @@ def judge_policy(
     if episodes < 1:
         raise UsageError("The number of episodes must be at least 1.", "Try --episodes 20.")
     with Workspace.open(root, create=False) as workspace:
-        policy = _find_policy(workspace, what)
-    card = look_at(env_id, {}, judge=judge, steps=0, seed=0, silence=60.0)
+        policy, card = _find_policy(workspace, what)
+    if card is None or card.spec.id != env_id:
+        card = look_at(env_id, {}, judge=judge, steps=Settings().card_steps, seed=0, silence=60.0)
     payload = {
         "policy_folder": str(root.absolute() / policy.path),
         "policy_hash": policy.hash,
         "environment": card.spec.model_dump(mode="json"),
         "seeds": list(seeds(seed, "confirm_eval", episodes)),
-        "judge": JudgeSpec.model_validate(card.judge).model_dump(mode="json"),
+        "judge": card.judge.model_dump(mode="json"),
         "mode": None,
     }
     return Evaluation.model_validate(_one_job("judge", Job(id="judge", kind="judge", payload=payload)).value)
 
 
-def _find_policy(workspace: Workspace, what: str) -> PolicyRef:
+def _find_policy(workspace: Workspace, what: str) -> tuple[PolicyRef, EnvCard | None]:
+    """The policy, and the card of the run that made it: its environment and judge are meant when its id is given."""
     skill = next((item for item in workspace.skills() if item.name == what), None)
     if skill is not None:
-        return skill.policy
+        return skill.policy, None
     found = workspace.locate_trial(what)
-    confirmed = workspace.document(found.run, "winner")
-    arm = workspace.document(found.run, "arm:winner")
-    if confirmed and arm and confirmed["trial"] == found.trial.id:
-        training = Training.model_validate(workspace.step(arm["trainings"][0]))
-    else:
-        winner = found.trial.winner
-        training = winner.training if winner and winner.training else None  # type: ignore[assignment]
+    training = _confirmed_training(workspace, found)
     if training is None or training.policy is None:
-        raise UsageError(
-            f"{what} has no kept policy.", "Its trainings failed; see: experimenter show " + found.run
-        )
-    return training.policy
+        raise UsageError(f"{what} has no kept policy.", f"See: experimenter show {found.run}")
+    return training.policy, EnvCard.model_validate(workspace.document(found.run, "card"))
+
+
+def _confirmed_training(workspace: Workspace, found: FoundTrial) -> Training | None:
+    """The first confirmation of the trial where it is the confirmed one, else the search's own training."""
+    winner, arm = workspace.document(found.run, "winner"), workspace.document(found.run, "arm:winner")
+    if winner and arm and winner["trial"] == found.trial.id:
+        return Training.model_validate(workspace.step(arm["trainings"][0]))
+    return found.trial.winner.training if found.trial.winner else None

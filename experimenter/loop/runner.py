@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -60,6 +61,7 @@ def run_to_end(workspace: Workspace, run: str) -> int:
 
 
 def _drive(ctx: RunContext) -> int:
+    began = time.monotonic()
     try:
         drive(ctx)
     except Stopped as stopped:
@@ -71,8 +73,14 @@ def _drive(ctx: RunContext) -> int:
         ctx.emit("note", {"words": spent.message})
         finish(ctx, spent.message)
     ctx.workspace.set_status(ctx.run, "finished")
-    ctx.emit("run.finished", {})
+    ctx.emit("run.finished", _share_of_work(ctx, time.monotonic() - began))
     return 0
+
+
+def _share_of_work(ctx: RunContext, wall: float) -> dict[str, float]:
+    """How much of this process's time was training, checking or judging; the rest is orchestration."""
+    working = ctx.executor.working_seconds()
+    return {"wall_seconds": wall, "working_seconds": working, "orchestration": 1 - working / max(wall, 1e-9)}
 
 
 def _failed(workspace: Workspace, run: str, error: ExperimenterError) -> int:

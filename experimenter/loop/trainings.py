@@ -11,6 +11,7 @@ from experimenter.contracts import Job, JobResult
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
 from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.faults import raise_for_environment, raise_from
 from experimenter.records import Design, EnvSpec, Evaluation, PolicyRef, Training
 
 VALIDATION_EPISODES = 10
@@ -84,6 +85,7 @@ def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable
 
     for result in ctx.executor.run(jobs, role="train", progress=progress, interrupt=interrupt):
         order = missing[result.id]
+        raise_for_environment(result, order.design, ctx.card.spec)
         training = _training(result, order, seen.pop(result.id, 0))
         outcome = Outcome(
             value=training.model_dump(mode="json"),
@@ -210,8 +212,6 @@ def _judge_job(
 
 
 def _store_evaluation(ctx: RunContext, result: JobResult, name: str) -> None:
-    from experimenter.loop.faults import raise_from
-
     if not result.ok:
         raise_from(result)
     evaluation = Evaluation.model_validate(result.value)

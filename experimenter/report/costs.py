@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from experimenter.records import Json
 from experimenter.report.facts import card_facts
+from experimenter.report.forecast import forecast_words
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el, facts, join, table
 from experimenter.report.lines import duration, number
@@ -28,9 +29,8 @@ def costs_section(data: ReportData) -> Html:
         ("wasted steps (lost to a kill)", number(spent.wasted_env_steps), "stands apart"),
     ]
     parts = [el("h2", "Costs"), table(("currency", "spent", "limit"), rows, figures=(1,))]
-    if data.forecast:
-        words = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in data.forecast.items())
-        parts.append(el("p", f"Forecast before the start: {words}.", cls="note"))
+    if data.forecast is not None:
+        parts.append(el("p", f"Forecast before the start: {forecast_words(data.forecast)}.", cls="note"))
     return el("section", *parts)
 
 

@@ -45,7 +45,7 @@ def space_words(space: Json) -> str:
         return f"{kind} of {space['n']}"
     if "shape" in space:
         shape = space["shape"]
-        return f"{kind} {' × '.join(str(s) for s in shape) or 'scalar'}"
+        return f"{kind} of shape {' × '.join(str(s) for s in shape) or 'scalar'}"
     parts = space.get("spaces")
     if isinstance(parts, dict):
         return f"{kind} of " + ", ".join(f"{key} ({space_words(part)})" for key, part in parts.items())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from experimenter.budget import Ledger
+from experimenter.budget import Forecast, Ledger
 from experimenter.envs.records import EnvCard
 from experimenter.records import Arm, Comparison, Json, Lesson, Training, Trial
 from experimenter.results import RunResult
@@ -38,7 +38,7 @@ class ReportData:
     result: RunResult | None
     card: EnvCard | None
     plan: dict[str, Json]
-    forecast: dict[str, Json]
+    forecast: Forecast | None
     arms: tuple[ArmStory, ...]
     comparisons: tuple[Comparison, ...]
     trials: tuple[Trial, ...]
@@ -82,7 +82,7 @@ def gather(workspace: Workspace, run_id: str) -> ReportData:
         result=result,
         card=card,
         plan=_mapping(documents.get("plan")),
-        forecast=_mapping(documents.get("forecast")),
+        forecast=_read(Forecast.model_validate, documents.get("forecast")),
         arms=arms,
         comparisons=tuple(item for item in compared if item is not None),
         trials=trials,

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experimenter import errors
 from experimenter.records import Candidate, Interval, Trial
 
-__all__ = ["TrialLine", "duration", "interval_words", "number", "percent", "score_of", "trial_line"]
+__all__ = [
+    "TrialLine",
+    "duration",
+    "interval_words",
+    "number",
+    "percent",
+    "score_of",
+    "signed",
+    "trial_line",
+    "without_kind",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,17 @@ def number(value: float | None, digits: int = 2) -> str:
     places = 1 if size >= 100 else digits if size >= 1 or size == 0 else digits + 1
     text = f"{value:,.{places}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−") or "0"
+
+
+def signed(value: float) -> str:
+    """A difference for a reader: as ``number``, with its sign."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def without_kind(error: str) -> str:
+    """The message alone, where a stored error begins with the name of its class."""
+    kind, mark, message = error.partition(": ")
+    return message if mark and kind in errors.__all__ else error
 
 
 def percent(rate: float | None) -> str:

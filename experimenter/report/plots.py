@@ -188,6 +188,8 @@ def _svg(draw: Draw, theme: _Theme, narrow: bool, height: float) -> str:
         figure.patch.set_alpha(0)
         axes = figure.add_subplot()
         _dress(axes, theme)
+        if narrow:
+            axes.locator_params(axis="x", nbins=5)
         draw(axes, theme, narrow)
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})

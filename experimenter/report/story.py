@@ -85,7 +85,8 @@ def program_section(data: ReportData) -> Html:
     design = _winning_design(data)
     if design is None:
         return Html("")
-    parts = [el("h2", "The winning design")]
+    title = "The winning design" if data.winner else "The best design so far, not confirmed"
+    parts = [el("h2", title)]
     parts.append(el("p", f"{design.name}, from {design.origin}, {number(design.steps)} learning steps."))
     parts += [_phase(design, index) for index in range(len(design.phases))]
     return el("section", *parts, _components(data))

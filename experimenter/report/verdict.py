@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experimenter.records import Comparison
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el, join, table
-from experimenter.report.lines import interval_words, number, percent
+from experimenter.report.lines import interval_words, number, percent, signed, without_kind
 from experimenter.report.plots import curves_picture, intervals_picture
 
 __all__ = ["curves_section", "verdict_section"]
@@ -53,7 +53,7 @@ def _trouble(data: ReportData) -> Html:
     hint = data.record.hint or (data.result.hint if data.result else "")
     parts: list[Html] = []
     if error:
-        parts.append(el("p", el("strong", "What went wrong: "), error, f" {hint}"))
+        parts.append(el("p", el("strong", "What went wrong: "), without_kind(error).rstrip("."), f". {hint}"))
     if data.missing:
         parts.append(el("p", el("strong", "Not there yet: "), ", ".join(data.missing), "."))
         if _status(data) not in ("finished", "created"):
@@ -72,7 +72,7 @@ def _tiles(data: ReportData) -> Html:
             tiles.append(_tile("success", percent(winner.arm.success_rate), "of held-out episodes"))
     for one in data.comparisons:
         detail = (
-            f"difference {number(one.difference)} ({number(one.low)} to {number(one.high)}), p = {one.p:.3f}"
+            f"difference {signed(one.difference)} ({signed(one.low)} to {signed(one.high)}), p = {one.p:.3f}"
         )
         tiles.append(_tile(f"against {one.control}", one.label, detail, mark=one.label))
     return el("div", *tiles, cls="tiles")

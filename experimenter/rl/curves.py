@@ -14,8 +14,9 @@ __all__ = ["CurveState", "Slope", "curve_state", "plateaued", "tail_slope"]
 
 CurveState = Literal["improving", "converged", "stuck", "collapsed", "too short"]
 FEWEST: Final = 4
-PATIENCE: Final = 4
+PATIENCE: Final = 6
 COLLAPSE: Final = 0.4
+NOISE: Final = 2.0
 TIGHT: Final = 0.02
 # Two-sided 95 % points of Student's t for 1, 2, … degrees of freedom; beyond the table the normal one is close.
 STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
@@ -60,14 +61,20 @@ def curve_state(curve: Sequence[CurvePoint], *, solved_at: float | None = None) 
         return "too short"
     _, values = _returns(curve)
     late, best, worst = float(values[-2:].mean()), float(values.max()), float(values.min())
-    gained = best - float(values[: int(values.argmax()) + 1].min())
-    if gained > 0 and best - late > COLLAPSE * (best - worst) and values.argmax() < len(values) - 2:
+    if values.argmax() < len(values) - 2 and _lost(values, best - late, best - worst):
         return "collapsed"
     if solved_at is not None and late >= solved_at:
         return "converged"
     if slope.low > 0:
         return "improving"
     return "converged" if best > worst and late - float(values[0]) > 0.5 * (best - worst) else "stuck"
+
+
+def _lost(values: np.ndarray, drop: float, spread: float) -> bool:
+    """Whether a drop is most of what was ever gained, and more than the curve's usual ups and downs."""
+    gained = float(values.max() - values[: int(values.argmax()) + 1].min())
+    usual = float(np.median(np.abs(np.diff(values))))
+    return gained > 0 and drop > COLLAPSE * spread and drop > NOISE * usual
 
 
 def plateaued(curve: Sequence[CurvePoint]) -> bool:

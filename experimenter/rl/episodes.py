@@ -90,10 +90,12 @@ class ComponentLog:
                     sums[j] += term
 
     def traces(self) -> tuple[ComponentTrace, ...]:
-        whole = sum(self.absolute.values())
+        # In order of name: neither the result nor its rounding may depend on how a checkpoint was stored.
+        names = sorted(self.stretches)
+        whole = sum(self.absolute[name] for name in names)
         made = []
-        for name, stretches in self.stretches.items():
-            met = [s for s in stretches if s[3] > 0]
+        for name in names:
+            met = [s for s in self.stretches[name] if s[3] > 0]
             made.append(
                 ComponentTrace(
                     name=name,

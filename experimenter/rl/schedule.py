@@ -38,7 +38,7 @@ def next_chunk(
         hyper = now.hyperparameters
         left = min(now.steps - done, until - steps)
         whole = left // hyper.rollout
-        if whole:
+        if whole > 0:
             return Chunk(phase, done, min(whole, rollouts_per_chunk(now, chunk_steps)), hyper.num_steps)
         if done == 0 and (steps == 0 or left >= hyper.num_envs):
             return Chunk(phase, 0, 1, max(1, left // hyper.num_envs))

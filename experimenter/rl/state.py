@@ -27,12 +27,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(slots=True)
 class Best:
-    """The best policy so far by validation, with the mode of acting that earned it."""
+    """The best policy so far by validation, with the mode of acting that earned it and its score for each seed."""
 
     flat: Floats
     normaliser: Normaliser | None
     mode: ActionMode
-    score: float
+    scores: tuple[float, ...]
     steps: int
 
 
@@ -87,7 +87,7 @@ def pack(state: TrainingState) -> bytes:
     arrays = {"flat": state.flat, "m": state.m, "v": state.v, "reach": state.reach}
     if (best := state.best) is not None:
         arrays["best"] = best.flat
-        plain["best"] = {"mode": best.mode, "score": best.score, "steps": best.steps}
+        plain["best"] = {"mode": best.mode, "scores": list(best.scores), "steps": best.steps}
         plain["best"]["normaliser"] = best.normaliser.to_json() if best.normaliser else None
     arrays["plain"] = np.frombuffer(canonical_json(plain).encode(), dtype=np.uint8)
     body = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
@@ -114,7 +114,7 @@ def unpack(data: bytes) -> TrainingState | None:
     state.curve = [CurvePoint.model_validate(point) for point in plain["curve"]]
     if best := plain.get("best"):
         normaliser = _normaliser(best["normaliser"])
-        state.best = Best(arrays["best"], normaliser, best["mode"], best["score"], best["steps"])
+        state.best = Best(arrays["best"], normaliser, best["mode"], tuple(best["scores"]), best["steps"])
     return state
 
 

@@ -277,7 +277,7 @@ class _Trainer:
         s.scaler = _scaler_state(scaler)
         s.dormant_share = self.learner.dormant_share(experience.inputs.reshape(-1, self.policy.shape.inputs))
         s.chunk += 1
-        self._judge_chunk(episodes, stats, s.env_steps - before)
+        self._judge_chunk(episodes, stats)
 
     def _scaler(self, phase: Phase) -> RewardScaler | None:
         hyper = phase.hyperparameters
@@ -330,20 +330,38 @@ class _Trainer:
 
     # --- a chunk's end ----------------------------------------------------------------------------------------
 
-    def _judge_chunk(self, episodes: EpisodeLog, stats: UpdateStats, chunk_steps: int) -> None:
+    def _judge_chunk(self, episodes: EpisodeLog, stats: UpdateStats) -> None:
         s = self.state
         known = s.episode_length or (float(np.mean(episodes.lengths)) if episodes.lengths else None)
-        found = self._validate(self.validator.episodes(chunk_steps, known))
-        if self._reached(found) and (full := len(self.job.validation_seeds)):
-            found = self._validate(full)
+        found = self._validate(self.validator.episodes(self.job.chunk_steps, known))
+        if self._reached(found):
+            found = self._more(found, len(self.job.validation_seeds))
             s.ended = "target" if self._reached(found) else ""
+        found = self._challenge(found)
         s.episode_length = found.episode_length
-        if s.best is None or found.score >= s.best.score or s.ended:
-            normaliser = None if s.normaliser is None else s.normaliser.copy()
-            s.best = Best(s.flat.copy(), normaliser, found.mode, found.score, s.steps)
         s.curve.append(self._point(found, episodes, stats))
         if not s.ended and self.job.stop_at_plateau and plateaued(s.curve):
             s.ended = "plateau"
+
+    def _challenge(self, found: Validation) -> Validation:
+        """Makes the policy the best one if it still is after more episodes; a tie goes to the later one.
+
+        A tie on the first few episodes is looked into only when that is cheap.
+        """
+        s, chunk_steps = self.state, self.job.chunk_steps
+        count = self.validator.challenge(chunk_steps, found.episode_length)
+        if s.best is not None and not s.ended:
+            gain = found.gain_over(s.best.scores)
+            if gain < 0 or (gain == 0 and count < len(self.job.validation_seeds)):
+                return found
+        found = self._more(found, count)
+        if s.best is None or s.ended or found.gain_over(s.best.scores) >= 0:
+            normaliser = None if s.normaliser is None else s.normaliser.copy()
+            s.best = Best(s.flat.copy(), normaliser, found.mode, found.scores, s.steps)
+        return found
+
+    def _more(self, found: Validation, count: int) -> Validation:
+        return self._validate(count) if count > len(found.scores) else found
 
     def _validate(self, count: int) -> Validation:
         found = self.validator.validate(self.policy, count, lambda _: self.progress(self._said))

@@ -15,19 +15,29 @@ from experimenter.records import EnvSpec, Evaluation, JudgeSpec
 __all__ = ["Validation", "Validator"]
 
 SHARE: Final = 0.15
+CHALLENGE_SHARE: Final = 0.6
 FEWEST: Final = 3
 MODES: Final[tuple[Literal["sample", "greedy"], ...]] = ("sample", "greedy")
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The better of both modes: its mean true return, success rate and mode, and the cost of asking."""
+    """The better of both modes: its true return for each seed, success rate and mode, and the cost of asking."""
 
-    score: float
+    scores: tuple[float, ...]
     success_rate: float | None
     mode: ActionMode
     eval_steps: int
     episode_length: float
+
+    @property
+    def score(self) -> float:
+        return float(np.mean(self.scores))
+
+    def gain_over(self, earlier: Sequence[float]) -> float:
+        """By how much the mean is higher, on the seeds that both were asked, because some seeds are harder."""
+        common = min(len(self.scores), len(earlier))
+        return float(np.mean(self.scores[:common])) - float(np.mean(earlier[:common]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +50,16 @@ class Validator:
 
     def episodes(self, chunk_steps: int, episode_length: float | None) -> int:
         """How many episodes per mode cost at most ``SHARE`` of a chunk, and at least ``FEWEST``."""
+        return self._affordable(SHARE * chunk_steps, episode_length)
+
+    def challenge(self, chunk_steps: int, episode_length: float) -> int:
+        """How many to ask of one that looks better than the best so far: a few lucky episodes must not decide."""
+        return self._affordable(CHALLENGE_SHARE * chunk_steps, episode_length)
+
+    def _affordable(self, steps: float, episode_length: float | None) -> int:
         if episode_length is None:
             return min(FEWEST, len(self.seeds))
-        affordable = int(SHARE * chunk_steps / (len(MODES) * max(1.0, episode_length)))
-        return min(len(self.seeds), max(FEWEST, affordable))
+        return min(len(self.seeds), max(FEWEST, int(steps / (len(MODES) * max(1.0, episode_length)))))
 
     def validate(self, policy: Policy, count: int, alive: Callable[[dict[str, Any]], None]) -> Validation:
         """The first ``count`` seeds in both modes; a tie goes to acting greedily."""
@@ -54,7 +70,7 @@ class Validator:
         better = max(reversed(made), key=_merit)
         lengths = [length for e in made for length in e.lengths]
         return Validation(
-            score=float(better.mean),
+            scores=tuple(float(score) for score in better.scores),
             success_rate=better.success_rate,
             mode=better.action_mode,
             eval_steps=sum(e.eval_steps for e in made),

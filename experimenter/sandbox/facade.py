@@ -16,7 +16,7 @@ import numpy as np
 
 from experimenter.sandbox import vocabulary
 
-__all__ = ["Batch", "MATH", "NUMPY", "namespace"]
+__all__ = ["MATH", "NUMPY", "Batch", "namespace"]
 
 
 def _refuse(self: object, name: str, value: object = None) -> NoReturn:

@@ -13,7 +13,7 @@ from typing import Final, Literal, cast
 from experimenter.errors import ContainmentError
 from experimenter.sandbox.supervisor import Bounds, Hello, Worker
 
-__all__ = ["Containment", "Probe", "containment"]
+__all__ = ["Containment", "Probe", "containment", "require_containment"]
 
 Level = Literal["full", "reduced", "none"]
 
@@ -24,6 +24,9 @@ class Probe:
 
     name: str
     refused: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {'refused' if self.refused else 'NOT refused'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,12 @@ def containment() -> Containment:
     hello = worker.hello
     probes = tuple(Probe(name, refused) for name, refused in hello.probes.items())
     return Containment(cast(Level, hello.level), _words(hello), probes, hello.landlock, hello.seccomp)
+
+
+def require_containment(*, allow_unsandboxed: bool) -> Containment:
+    """What ``containment`` finds; raises ContainmentError at level ``none`` unless ``allow_unsandboxed``."""
+    found = containment()
+    if found.level == "none" and not allow_unsandboxed:
+        hint = "Use Linux 5.13 or newer with Landlock and seccomp, or accept the risk: --allow-unsandboxed"
+        raise ContainmentError(found.words, hint)
+    return found

@@ -24,7 +24,7 @@ _CAPABILITY_VERSION: Final = 0x20080522
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}
 _OPEN_FILES: Final = 64
 _FILE_BYTES: Final = 1 << 20
-_CPU_SECONDS: Final = 7200
+_CPU_SECONDS: Final = 6 * 3600
 _THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

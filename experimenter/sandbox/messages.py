@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PREFIX: Final = struct.Struct(">II")
-MAX_HEADER: Final = 1 << 17
+MAX_HEADER: Final = 1 << 18
 MAX_ARRAYS: Final = 512
 MAX_DIMENSIONS: Final = 8
 _ITEM_BYTES: Final = {

@@ -18,7 +18,7 @@ from experimenter.sandbox.program import ContainedProgram
 
 __all__ = ["ComponentCheck", "PreflightReport", "preflight"]
 
-SECONDS_PER_TRANSITION: Final = 50e-6
+SECONDS_PER_TRANSITION: Final = 20e-6
 SECONDS_PER_CALL: Final = 5e-3
 _TOLERANCE: Final = 1e-5
 _PERMUTATION_SEED: Final = 20_261

@@ -18,7 +18,8 @@ from experimenter.errors import ProgramRejected, did_you_mean
 from experimenter.identity import valid_name
 from experimenter.sandbox import messages
 from experimenter.sandbox.static import static_check
-from experimenter.sandbox.supervisor import Bounds, Worker, printable
+from experimenter.sandbox.supervisor import Bounds, Worker
+from experimenter.sandbox.watching import printable
 
 __all__ = ["ContainedProgram"]
 
@@ -100,11 +101,18 @@ class ContainedProgram:
             self._failed(header)
 
     def _exchange(self, message: bytes, max_body: int) -> tuple[dict[str, Any], bytes]:
+        answered = False
         try:
-            return self._worker.exchange(message, self._deadline, max_body)
+            reply = self._worker.exchange(message, self._deadline, max_body)
+            answered = True
         except ProgramRejected as rejected:
             self._rejected = rejected
             raise
+        finally:
+            # An interrupted exchange leaves half a conversation in the pipes.
+            if not answered:
+                self.close()
+        return reply
 
     def _select(self, batch: Mapping[str, Any]) -> tuple[int, _Arrays, dict[str, float]]:
         wanted = sorted(self.fields) if self._checked else sorted(batch)

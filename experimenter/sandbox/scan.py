@@ -58,7 +58,7 @@ def scan(source: str) -> None:
     """Raises ProgramRejected (layer ``static``) when ``source`` is too long or nested too deeply to parse safely."""
     if len(source) > MAX_SOURCE:
         raise _refuse(f"the program has {len(source)} characters; {MAX_SOURCE} are allowed")
-    if "\0" in source or not source.isascii() and any(0xD800 <= ord(c) < 0xE000 for c in source):
+    if "\0" in source or (not source.isascii() and any(0xD800 <= ord(c) < 0xE000 for c in source)):
         raise _refuse("the program holds characters that are not text")
     counter = _Counter()
     try:

@@ -7,24 +7,19 @@ clearest refusal. An allow-list throughout: what is not named here is refused.
 from __future__ import annotations
 
 import ast
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from experimenter.errors import ProgramRejected, did_you_mean
+from experimenter.errors import did_you_mean
 from experimenter.identity import valid_name
 from experimenter.sandbox import vocabulary
-from experimenter.sandbox.scan import scan
+from experimenter.sandbox.parse import BATCH, EXAMPLE, parse, refuse, walk
 
 __all__ = ["StaticReport", "static_check"]
 
-MAX_NODES: Final = 5_000
-MAX_DEPTH: Final = 80
 MAX_NUMBER: Final = 1e15
 MAX_TEXT: Final = 2_000
 MAX_EXPONENT: Final = 64
-_BATCH: Final = "t"
 _MODULES: Final = {
     "np": vocabulary.NUMPY | {"linalg"},
     "numpy": vocabulary.NUMPY | {"linalg"},
@@ -51,7 +46,6 @@ _HINTS: Final[dict[str, str]] = {
     "NamedExpr": "Assign in a statement of its own.",
     "Match": "Use np.where or np.select.",
 }
-_EXAMPLE: Final = 'The shape is: def reward(t): return {"progress": t.next.x - t.now.x}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +53,6 @@ class StaticReport:
     """What the program names, e.g. ``{"obs", "terminated", "now.position"}``."""
 
     fields: frozenset[str]
-
-
-def _refuse(node: ast.AST | None, message: str, hint: str = "") -> ProgramRejected:
-    line = getattr(node, "lineno", 0)
-    return ProgramRejected(f"{f'Line {line}: ' if line else ''}{message}.", hint, "static")
-
-
-def _parse(source: str) -> ast.Module:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except SyntaxError as error:
-        words = f"Line {error.lineno or 0}: not valid Python ({error.msg})."
-        raise ProgramRejected(words, "Send the complete program only.", "static") from None
-    except (RecursionError, MemoryError, ValueError, OverflowError):
-        raise _refuse(None, "the program is nested too deeply to parse") from None
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """Child nodes without annotations, which are never evaluated."""
-    for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "type_comment"):
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield child
-
-
-def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Every node with its parent; refuses trees that are too large or too deep."""
-    waiting: list[tuple[ast.AST, ast.AST, int]] = [(tree, tree, 0)]
-    seen = 0
-    while waiting:
-        node, parent, depth = waiting.pop()
-        seen += 1
-        if seen > MAX_NODES or depth > MAX_DEPTH:
-            raise _refuse(node, "the program is too large or nested too deeply", "Write a shorter program.")
-        yield node, parent
-        waiting.extend((child, node, depth + 1) for child in _children(node))
 
 
 def _bound_names(nodes: list[tuple[ast.AST, ast.AST]]) -> frozenset[str]:
@@ -117,7 +71,7 @@ class _Check:
     """One program's check. ``functions`` are those of the top level, to which ``t`` may be handed on."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self.nodes = list(_walk(tree))
+        self.nodes = list(walk(tree))
         self.bound = _bound_names(self.nodes)
         self.functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         self.fields: set[str] = set()
@@ -126,7 +80,7 @@ class _Check:
         for node, parent in self.nodes:
             if not isinstance(node, _ALLOWED):
                 name = type(node).__name__
-                raise _refuse(
+                raise refuse(
                     node, f"{name} is not part of the language of reward programs", _HINTS.get(name, "")
                 )
             rule = getattr(self, f"_see_{type(node).__name__}", None)
@@ -140,42 +94,42 @@ class _Check:
             self._see_binding(node, node.id)
         elif node.id in _MODULES:
             if not (isinstance(parent, ast.Attribute) and parent.value is node):
-                raise _refuse(node, f"{node.id} may only be used as {node.id}.name")
-        elif node.id == _BATCH and _BATCH in self.bound:
+                raise refuse(node, f"{node.id} may only be used as {node.id}.name")
+        elif node.id == BATCH and BATCH in self.bound:
             self._see_batch(node, parent)
         elif node.id not in self.bound and node.id not in vocabulary.BUILTINS:
             known = self.bound | vocabulary.BUILTINS | set(_MODULES)
-            raise _refuse(
+            raise refuse(
                 node, f"the name {node.id:.40} is not known here", did_you_mean(node.id, sorted(known))
             )
 
     def _word(self, node: ast.AST, name: str) -> None:
         if "__" in name or not name.isascii() or len(name) > 80:
-            raise _refuse(
+            raise refuse(
                 node, f"the name {name:.40} is not allowed", "Use plain names without double underscores."
             )
 
     def _see_binding(self, node: ast.AST, name: str) -> None:
-        if name in _MODULES or name == _BATCH:
-            raise _refuse(node, f"{name} cannot be replaced", "Choose another name.")
+        if name in _MODULES or name == BATCH:
+            raise refuse(node, f"{name} cannot be replaced", "Choose another name.")
 
     def _see_batch(self, node: ast.Name, parent: ast.AST) -> None:
         if isinstance(parent, ast.Attribute):
             return
         called = parent.func if isinstance(parent, ast.Call) and node in parent.args else None
         if not (isinstance(called, ast.Name) and called.id in self.functions):
-            raise _refuse(
-                node, "t may only be used as t.field, or handed to a function of yours as its t", _EXAMPLE
+            raise refuse(
+                node, "t may only be used as t.field, or handed to a function of yours as its t", EXAMPLE
             )
 
     def _see_Attribute(self, node: ast.Attribute, parent: ast.AST) -> None:  # noqa: N802
         self._word(node, node.attr)
         if not isinstance(node.ctx, ast.Load):
-            raise _refuse(node, "attributes cannot be set", "Build new arrays instead.")
+            raise refuse(node, "attributes cannot be set", "Build new arrays instead.")
         base = node.value
         if isinstance(base, ast.Name) and base.id in _MODULES:
             self._one_of(node, f"{base.id}.", _MODULES[base.id])
-        elif isinstance(base, ast.Name) and base.id == _BATCH:
+        elif isinstance(base, ast.Name) and base.id == BATCH:
             self._see_field(node, parent)
         elif isinstance(base, ast.Attribute) and _is_group(base):
             self._see_feature(node, base)
@@ -186,7 +140,7 @@ class _Check:
 
     def _one_of(self, node: ast.Attribute, before: str, known: frozenset[str]) -> None:
         if node.attr not in known:
-            raise _refuse(
+            raise refuse(
                 node, f"{before}{node.attr:.40} is not available here", did_you_mean(node.attr, sorted(known))
             )
 
@@ -195,21 +149,19 @@ class _Check:
             self.fields.add(node.attr)
         elif node.attr not in vocabulary.GROUPS:
             known = sorted(vocabulary.FIELDS | vocabulary.GROUPS)
-            raise _refuse(
-                node, f"t.{node.attr:.40} does not exist", did_you_mean(node.attr, known) or _EXAMPLE
-            )
+            raise refuse(node, f"t.{node.attr:.40} does not exist", did_you_mean(node.attr, known) or EXAMPLE)
         elif not isinstance(parent, ast.Attribute):
-            raise _refuse(node, f"write t.{node.attr}.name in full each time", _EXAMPLE)
+            raise refuse(node, f"write t.{node.attr}.name in full each time", EXAMPLE)
 
     def _see_feature(self, node: ast.Attribute, group: ast.Attribute) -> None:
         if not valid_name(node.attr):
-            raise _refuse(node, f"t.{group.attr}.{node.attr:.40} is not a feature's name")
+            raise refuse(node, f"t.{group.attr}.{node.attr:.40} is not a feature's name")
         self.fields.add(f"{group.attr}.{node.attr}")
 
     def _see_Import(self, node: ast.Import, parent: ast.AST) -> None:  # noqa: N802
         for alias in node.names:
             if (alias.name, alias.asname) not in {("numpy", "np"), ("numpy", None), ("math", None)}:
-                raise _refuse(
+                raise refuse(
                     node, f"import {alias.name:.40} is not allowed", "Only numpy as np and math are there."
                 )
 
@@ -217,12 +169,12 @@ class _Check:
         self._word(node, node.name)
         self._see_binding(node, node.name)
         if node.decorator_list:
-            raise _refuse(node, "decorators are not allowed")
+            raise refuse(node, "decorators are not allowed")
 
     def _see_arg(self, node: ast.arg, parent: ast.AST) -> None:
         self._word(node, node.arg)
         if node.arg in _MODULES:
-            raise _refuse(node, f"{node.arg} cannot be replaced", "Choose another name.")
+            raise refuse(node, f"{node.arg} cannot be replaced", "Choose another name.")
 
     def _see_keyword(self, node: ast.keyword, parent: ast.AST) -> None:
         if node.arg is not None:
@@ -231,26 +183,26 @@ class _Check:
     def _see_Constant(self, node: ast.Constant, parent: ast.AST) -> None:  # noqa: N802
         value = node.value
         if isinstance(value, (bytes, complex)) or value is Ellipsis:
-            raise _refuse(node, f"a constant of type {type(value).__name__} is not allowed")
+            raise refuse(node, f"a constant of type {type(value).__name__} is not allowed")
         if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise _refuse(node, "this text is too long")
+            raise refuse(node, "this text is too long")
         if isinstance(value, (int, float)) and not abs(value) <= MAX_NUMBER:
-            raise _refuse(node, "this number is too large", f"Stay within {MAX_NUMBER:g}.")
+            raise refuse(node, "this number is too large", f"Stay within {MAX_NUMBER:g}.")
 
     def _see_BinOp(self, node: ast.BinOp, parent: ast.AST) -> None:  # noqa: N802
         left, right = node.left, node.right
         if isinstance(node.op, (ast.Pow, ast.LShift)) and _is_big_power(left, right):
-            raise _refuse(node, "this power is too large", f"Keep whole exponents within {MAX_EXPONENT}.")
+            raise refuse(node, "this power is too large", f"Keep whole exponents within {MAX_EXPONENT}.")
         if isinstance(node.op, (ast.Mod, ast.Mult)) and (_is_text(left) or _is_text(right)):
-            raise _refuse(node, "text may not be formatted or repeated", "Component names are plain words.")
+            raise refuse(node, "text may not be formatted or repeated", "Component names are plain words.")
 
     def _see_FormattedValue(self, node: ast.FormattedValue, parent: ast.AST) -> None:  # noqa: N802
         if node.format_spec is not None:
-            raise _refuse(node, "format specifications are not allowed", 'Write f"name_{i}".')
+            raise refuse(node, "format specifications are not allowed", 'Write f"name_{i}".')
 
 
 def _is_group(node: ast.Attribute) -> bool:
-    return node.attr in vocabulary.GROUPS and isinstance(node.value, ast.Name) and node.value.id == _BATCH
+    return node.attr in vocabulary.GROUPS and isinstance(node.value, ast.Name) and node.value.id == BATCH
 
 
 def _is_linalg(node: ast.AST) -> bool:
@@ -276,7 +228,9 @@ def static_check(source: str) -> StaticReport:
     Raises ProgramRejected (layer ``static``) with the line and what to do instead. Takes milliseconds, and a
     source that is too long or nested too deeply is refused before it is parsed.
     """
-    scan(source)
-    tree = _parse(source)
-    _check_shape(tree)
-    return StaticReport(_Check(tree).run())
+    fields = _Check(parse(source)).run()
+    if not fields - {"gamma"}:
+        raise refuse(
+            None, "the program reads nothing of t, so that it cannot tell transitions apart", EXAMPLE
+        )
+    return StaticReport(fields)

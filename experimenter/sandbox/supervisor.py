@@ -11,11 +11,9 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,9 @@ from typing import Any, Final, NoReturn
 from experimenter.errors import ContainmentError, ProgramRejected
 from experimenter.sandbox import messages
 from experimenter.sandbox.limits import one_thread_environment
+from experimenter.sandbox.watching import end_process, folder_use, new_folder, printable, tree_memory
 
-__all__ = ["Bounds", "Hello", "Worker", "printable"]
+__all__ = ["Bounds", "Hello", "Worker"]
 
 _ADDRESS_SPACE_MARGIN: Final = 1 << 29
 _TICK_MS: Final = 50
@@ -111,23 +110,30 @@ class Worker:
 
     def __init__(self, bounds: Bounds, *, allow_unsandboxed: bool = False) -> None:
         self._bounds = bounds
-        self._folder = Path(tempfile.mkdtemp(prefix="experimenter-sandbox-"))
+        self._folder = new_folder()
         self._scratch = self._folder / "scratch"
         self._scratch.mkdir()
         (self._folder / "canary").write_text("canary")
         self._log = bytearray()
+        self._alone = False
         self._watched = time.monotonic()
         self._process = self._spawn(allow_unsandboxed)
         self._open_pipes()
+        self.hello = self._greet(allow_unsandboxed)
+        self._alone = self.hello.level == "full"
+
+    def _greet(self, allow_unsandboxed: bool) -> Hello:
+        started = False
         try:
-            self.hello = self._hello(allow_unsandboxed)
+            hello = self._hello(allow_unsandboxed)
+            started = True
         except ProgramRejected as reason:
-            raise ContainmentError(
-                f"The contained worker did not start: {reason.message}", "Run: experimenter doctor"
-            ) from None
-        except ContainmentError:
-            self.close()
-            raise
+            words = f"The contained worker did not start: {reason.message}"
+            raise ContainmentError(words, "Run: experimenter doctor") from None
+        finally:
+            if not started:
+                self.close()
+        return hello
 
     def _spawn(self, allow_unsandboxed: bool) -> subprocess.Popen[bytes]:
         readable, libraries = _readable()
@@ -244,12 +250,12 @@ class Worker:
 
     def _watch(self) -> None:
         self._watched = time.monotonic()
-        used = _tree_memory(self._process.pid)
+        used = tree_memory(self._process.pid, alone=self._alone)
         if used > self._bounds.memory_bytes:
             self.reject(
                 f"it used {used >> 20} MB of memory; {self._bounds.memory_bytes >> 20} MB are allowed"
             )
-        files, size = _folder_use(self._scratch, self._bounds.scratch_files)
+        files, size = folder_use(self._scratch, self._bounds.scratch_files)
         if files > self._bounds.scratch_files or size > self._bounds.scratch_bytes:
             self.reject(f"it filled its scratch folder ({files} files, {size} bytes)")
 
@@ -275,50 +281,3 @@ class Worker:
         """Kills the process, and whatever it started, and removes its scratch folder. May be called twice."""
         end_process(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the process's own session, then collects it and closes its pipes."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
-def printable(text: str) -> str:
-    """Generated text without control characters: it may reach a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)[:600]
-
-
-def _tree_memory(pid: int) -> int:
-    """Resident bytes of a process and of everything it started."""
-    import psutil
-
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for member in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += int(member.memory_info().rss)
-    return total
-
-
-def _folder_use(folder: Path, at_most: int) -> tuple[int, int]:
-    """Number of entries below ``folder`` and their bytes; stops counting a little above ``at_most`` entries."""
-    files = size = 0
-    folders = [folder]
-    while folders and files <= at_most:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                files += 1
-                size += entry.stat(follow_symlinks=False).st_size
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                if files > at_most:
-                    break
-    return files, size

@@ -5,7 +5,6 @@ by the other end; what it checks here only makes the messages kinder.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import fcntl

@@ -1,0 +1,1 @@
+"""The workspace: one SQLite truth, run folders, locks and atomic files."""

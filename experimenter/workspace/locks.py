@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,24 @@ from experimenter.workspace.files import make_folder, storage_error, write_atomi
 
 __all__ = ["RunLock"]
 
-# A viewer that only asks whether a runner lives holds the lock for a moment; a runner waits that out.
+LOCK_FILE: Final = "run.lock"
+# A viewer that only asks whether a runner lives shares the lock for a moment; a runner waits that out.
 _PATIENCE: Final = 1.0
+
+
+def _is_held(path: Path) -> bool:
+    """Whether somebody holds the lock; a shared probe, so that viewers never take each other for the runner."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class RunLock:
@@ -27,7 +44,7 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pid_file = folder / "run.pid"
-        self._lock = FileLock(str(folder / "run.lock"), timeout=_PATIENCE, thread_local=False)
+        self._lock = FileLock(str(folder / LOCK_FILE), timeout=_PATIENCE, thread_local=False)
 
     def acquire(self) -> None:
         """Takes the lock and writes down this process's pid."""
@@ -38,7 +55,11 @@ class RunLock:
             raise self._locked() from cause
         except OSError as cause:
             raise storage_error(self.folder, cause) from cause
-        write_atomic(self._pid_file, f"{os.getpid()}\n")
+        try:
+            write_atomic(self._pid_file, f"{os.getpid()}\n")
+        except BaseException:
+            self._lock.release()
+            raise
 
     def release(self) -> None:
         """Gives the lock back; releasing twice does no harm."""
@@ -50,15 +71,7 @@ class RunLock:
         """The pid that holds the lock (0 when it cannot be read), or ``None`` when nobody does."""
         if self._lock.is_locked:
             return os.getpid()
-        probe = FileLock(str(self.folder / "run.lock"), timeout=0, thread_local=False)
-        if not self.folder.is_dir():
-            return None
-        try:
-            probe.acquire()
-        except Timeout:
-            return self._written_pid()
-        probe.release()
-        return None
+        return self._written_pid() if _is_held(self.folder / LOCK_FILE) else None
 
     def _written_pid(self) -> int:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experimenter.budget import Ledger
+from experimenter.errors import WorkspaceError
 from experimenter.events import NewEvent
 from experimenter.records import Json, Lesson, Skill, Trial
 from experimenter.workspace.journal import write_lesson, write_skill, write_trial
@@ -53,7 +54,10 @@ class Steps(Part):
         """Marks a step done, with everything that it leaves behind, in one transaction.
 
         Returns false, and changes nothing, when the step is done already. An event without a step gets this one.
+        Raises WorkspaceError for a ``value`` that is null, as ``step`` answers that for a step that is missing.
         """
+        if value is None:
+            raise WorkspaceError(f"The result of step {step} is null.", "This is a fault; please report it.")
         rows = _Rows(
             encode(value, f"step {step}"),
             encode(spend, f"spend of step {step}"),

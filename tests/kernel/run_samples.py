@@ -147,9 +147,13 @@ def training(step: str, one: Design, seed: int, top: float, rate: float) -> Trai
             )
         )
     traces = (
-        ComponentTrace(name="higher", minimum=(-0.3,), mean=(0.01, 0.05), maximum=(0.4,), share=0.52, correlation=0.8),
+        ComponentTrace(
+            name="higher", minimum=(-0.3,), mean=(0.01, 0.05), maximum=(0.4,), share=0.52, correlation=0.8
+        ),
         ComponentTrace(name="faster", minimum=(-0.1,), mean=(0.0, 0.002), maximum=(0.1,), share=0.08),
-        ComponentTrace(name="arrived", minimum=(0.0,), mean=(0.0, 0.8), maximum=(100.0,), share=0.4, correlation=0.99),
+        ComponentTrace(
+            name="arrived", minimum=(0.0,), mean=(0.0, 0.8), maximum=(100.0,), share=0.4, correlation=0.99
+        ),
     )
     return Training(
         step=step,
@@ -168,7 +172,14 @@ def training(step: str, one: Design, seed: int, top: float, rate: float) -> Trai
 
 def evaluation(mean: float, rate: float | None) -> Evaluation:
     scores = tuple(TrueReturn(mean + shift) for shift in (-4.0, 0.0, 4.0))
-    return Evaluation(policy="p", judge=JUDGE.words, seeds=(1, 2, 3), scores=scores, mean=TrueReturn(mean), success_rate=rate)
+    return Evaluation(
+        policy="p",
+        judge=JUDGE.words,
+        seeds=(1, 2, 3),
+        scores=scores,
+        mean=TrueReturn(mean),
+        success_rate=rate,
+    )
 
 
 def trial(cycle: int, lever: Lever, score: float, *, sentence: str = "Climb the hill") -> Trial:
@@ -183,9 +194,13 @@ def trial(cycle: int, lever: Lever, score: float, *, sentence: str = "Climb the 
             rung=3,
         ),
         Candidate(design=other, rung=1, discarded="lower half of rung 1", repairs=1),
-        Candidate(design=other.model_copy(update={"name": f"broken_{cycle}"}), discarded="check failed: not finite"),
+        Candidate(
+            design=other.model_copy(update={"name": f"broken_{cycle}"}), discarded="check failed: not finite"
+        ),
     )
-    task = Task(name=f"climb_{cycle}", sentence=sentence, environment=SPEC, lever=lever, reason="The flag is high.")
+    task = Task(
+        name=f"climb_{cycle}", sentence=sentence, environment=SPEC, lever=lever, reason="The flag is high."
+    )
     effect = None if cycle == 0 else score + 140.0
     return Trial(
         id=f"t{cycle}",
@@ -222,9 +237,15 @@ def begin(store: Workspace, name: str = "reach_the_flag", wish: str = "reach the
     one = record(name, wish)
     store.create_run(one)
     store.put_document(name, "card", card().model_dump(mode="json"))
-    store.put_document(name, "plan", {"v": 1, "design_steps": 100_000, "chunk_steps": 12_500, "reserve": 500_000})
+    store.put_document(
+        name, "plan", {"v": 1, "design_steps": 100_000, "chunk_steps": 12_500, "reserve": 500_000}
+    )
     store.emit(name, "run.created", {"wish": wish})
-    levers: tuple[tuple[Lever, float], ...] = (("native", -198.0), ("reward", -104.5), ("hyperparameters", -118.0))
+    levers: tuple[tuple[Lever, float], ...] = (
+        ("native", -198.0),
+        ("reward", -104.5),
+        ("hyperparameters", -118.0),
+    )
     for cycle, (lever, score) in enumerate(levers):
         step = step_id(run=name, cycle=cycle, kind="remember", index=0)
         lesson = Lesson(
@@ -255,7 +276,10 @@ def finish(store: Workspace, name: str = "reach_the_flag") -> RunResult:
     for one in (winner, native):
         store.put_document(name, f"arm:{one.name}", one.model_dump(mode="json"))
     store.put_document(name, "comparison:native", versus.model_dump(mode="json"))
-    store.spend(name, Ledger(env_steps=500_000, control_env_steps=950_000, eval_steps=40_000, card_steps=2000, seconds=140))
+    store.spend(
+        name,
+        Ledger(env_steps=500_000, control_env_steps=950_000, eval_steps=40_000, card_steps=2000, seconds=140),
+    )
     result = RunResult(
         run=name,
         status="finished",
@@ -264,8 +288,8 @@ def finish(store: Workspace, name: str = "reach_the_flag") -> RunResult:
         environment=SPEC.id,
         wish="reach the flag",
         sentence=(
-            "The best design (trial t1) reached a true score of -103.0 (interquartile mean over 5 fresh training seeds, "
-            "95 % interval -106.3 to -99). The design that the run found helped against the native control "
+            "The best design (trial t1) reached a true score of -103.0 (interquartile mean over 5 fresh training "
+            "seeds, 95 % interval -106.3 to -99). The design that the run found helped against the native control "
             "(native reward, shipped defaults, equal steps): difference +44, p = 0.008. "
             "Cost: 950,000 learning steps in 3 trials, 6 of 9 candidate designs discarded."
         ),

@@ -64,7 +64,7 @@ def test_an_unknown_environment_is_a_typed_failure_with_a_suggestion(executor):
 
 
 def test_a_hanging_environment_ends_alone(executor):
-    jobs = [card_job("hang", "faulty_envs:HangAtStep-v0", silence=3.0), card_job("ok", "CartPole-v1", silence=60.0)]
+    jobs = [card_job("hang", "faulty_envs:FaultyHang-v0", silence=3.0), card_job("ok", "CartPole-v1", silence=60.0)]
     found = run(executor, jobs, "card")
     assert found["ok"].ok
     assert found["hang"].error == "EnvironmentFault"
@@ -75,7 +75,7 @@ def test_an_interrupt_ends_running_jobs_within_two_seconds(executor):
     began = time.monotonic()
     found = run(
         executor,
-        [card_job("hang", "faulty_envs:HangAtStep-v0", silence=60.0)],
+        [card_job("hang", "faulty_envs:FaultyHang-v0", silence=60.0)],
         "card",
         interrupt=lambda: time.monotonic() - began > 1.0,
     )

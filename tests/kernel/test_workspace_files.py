@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -105,7 +106,9 @@ def test_a_lock_is_held_once_and_named(tmp_path: Path) -> None:
 
 
 def test_a_lock_of_another_process_names_it_and_is_free_after_kill_9(tmp_path: Path) -> None:
-    child = "import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)'], stdout=-3)"
+    child = (
+        "import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)'], stdout=-3)"
+    )
     process = python(HOLD.format(repository=str(REPOSITORY), folder=str(tmp_path), after=child))
     try:
         assert process.stdout is not None
@@ -119,3 +122,14 @@ def test_a_lock_of_another_process_names_it_and_is_free_after_kill_9(tmp_path: P
     assert RunLock(tmp_path).holder() is None
     with RunLock(tmp_path) as mine:
         assert mine.holder() == os.getpid()
+
+
+def test_viewers_that_ask_at_once_never_take_each_other_for_the_runner(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        pass
+    descriptor = os.open(tmp_path / "run.lock", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        assert RunLock(tmp_path).holder() is None
+    finally:
+        os.close(descriptor)

@@ -34,7 +34,15 @@ def test_the_projection_follows_the_log(workspace: Path) -> None:
         store.emit("one", "run.finished", {})
         assert store.project_events("one") == 1
         assert read_events(path) == store.events("one")
-        assert set(json.loads(path.read_text().splitlines()[0])) == {"v", "seq", "at", "run", "step", "kind", "data"}
+        assert set(json.loads(path.read_text().splitlines()[0])) == {
+            "v",
+            "seq",
+            "at",
+            "run",
+            "step",
+            "kind",
+            "data",
+        }
 
 
 @pytest.mark.parametrize("harm", ["deleted", "torn", "half", "garbage", "emptied", "ahead", "no line end"])
@@ -84,7 +92,9 @@ def test_any_bytes_parse_to_an_event_or_to_nothing(raw: bytes) -> None:
 
 
 @given(
-    st.dictionaries(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers() | st.booleans()),
+    st.dictionaries(
+        st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers() | st.booleans()
+    ),
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
 )
 def test_an_event_is_one_line_and_comes_back(data: dict[str, object], step: str) -> None:

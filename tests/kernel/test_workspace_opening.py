@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -79,7 +78,7 @@ def test_migration_goes_forward_after_a_backup(workspace: Path) -> None:
 def test_a_migration_that_fails_leaves_the_old_format_whole(workspace: Path) -> None:
     opened(workspace, "one").close()
     broken = (*MIGRATIONS, ("CREATE TABLE extra (x)", "ALTER TABLE nothing ADD COLUMN x"))
-    with pytest.raises(WorkspaceError, match="workspace.sqlite"):
+    with pytest.raises(WorkspaceError, match=r"workspace\.sqlite"):
         Workspace.open(workspace, migrations=broken)
     with Workspace.open(workspace) as again:
         assert [run.id for run in again.runs()] == ["one"]
@@ -117,7 +116,7 @@ def _torn_header(path: Path) -> None:
 
 def _torn_schema(path: Path) -> None:
     raw = bytearray(path.read_bytes())
-    raw[100:4096] = os.urandom(3996)
+    raw[100:4096] = b"\xab" * 3996
     path.write_bytes(raw)
 
 
@@ -187,7 +186,9 @@ except WorkspaceError as error:
 def as_ordinary_user(root: Path) -> str:
     """What an ordinary user is told who opens ``root``; root itself may write anywhere."""
     code = ORDINARY.format(repository=str(REPOSITORY), root=str(root))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

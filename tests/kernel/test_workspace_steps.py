@@ -19,10 +19,15 @@ from experimenter.events import NewEvent
 from experimenter.workspace.store import Workspace
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
-        alphabet=st.characters(exclude_categories=["Cs"])
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(alphabet="abcé ", max_size=5), inner, max_size=4)
     ),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet="abcé ", max_size=5), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -110,16 +115,17 @@ def test_the_ledger_adds_up(workspace: Path) -> None:
     with opened(workspace, "one", "two") as store:
         for _ in range(3):
             store.spend("one", Ledger(env_steps=5, tokens=2))
-        store.finish_step("one", "s", "note", None, spend=Ledger(eval_steps=4))
+        store.finish_step("one", "s", "note", {}, spend=Ledger(eval_steps=4))
         assert store.ledger("one") == Ledger(env_steps=15, tokens=6, eval_steps=4)
         assert store.ledger("two") == Ledger()
 
 
-def test_a_step_whose_result_is_nothing_reads_as_missing_but_is_done(workspace: Path) -> None:
+def test_a_result_is_never_null_so_that_done_and_missing_stay_apart(workspace: Path) -> None:
     with opened(workspace, "one") as store:
+        with pytest.raises(WorkspaceError, match="result of step s is null"):
+            store.finish_step("one", "s", "note", None)
         assert store.finish_step("one", "s", "note", {})
         assert store.step("s") == {}
-        assert not store.finish_step("one", "s", "note", {})
 
 
 def test_documents_are_replaced(workspace: Path) -> None:
@@ -140,7 +146,11 @@ def test_finding_a_trial(workspace: Path) -> None:
         assert store.find_trial("tw/trial_0").verdict == "second"
         assert store.locate_trial("trial_1").run == "two"
         assert store.trial("two", "trial_1") == store.find_trial("trial_1")
-        for words, said in (("trial_0", "2 runs"), ("trial_9", "no trial trial_9"), ("two/x", "has no trial x")):
+        for words, said in (
+            ("trial_0", "2 runs"),
+            ("trial_9", "no trial trial_9"),
+            ("two/x", "has no trial x"),
+        ):
             with pytest.raises(NotFound, match=said):
                 store.find_trial(words)
 
@@ -174,7 +184,9 @@ def test_finishing_a_step_is_cheap(workspace: Path) -> None:
         took = []
         for i in range(100):
             before = time.perf_counter()
-            store.finish_step("one", f"s{i}", "note", {"i": i}, events=(NewEvent(kind="note"),), trial=trial())
+            store.finish_step(
+                "one", f"s{i}", "note", {"i": i}, events=(NewEvent(kind="note"),), trial=trial()
+            )
             took.append(time.perf_counter() - before)
         # Under 2 ms on an idle machine; the bound leaves room for other work on the same disk.
         assert statistics.median(took) < 0.01

@@ -43,7 +43,9 @@ def trial(name: str = "trial_0", verdict: str = "stood out") -> Trial:
     score = TrueReturn(21.5)
     one = Candidate(
         design=design(),
-        training=Training(step="s", design=design().hash, seed=1, status="finished", steps=4096, env_steps=4096),
+        training=Training(
+            step="s", design=design().hash, seed=1, status="finished", steps=4096, env_steps=4096
+        ),
         evaluation=Evaluation(policy="p", judge="j", seeds=(7,), scores=(score,), mean=score),
     )
     task = Task(name="stay_up", sentence="Stay up", environment=SPEC)
@@ -51,7 +53,9 @@ def trial(name: str = "trial_0", verdict: str = "stood out") -> Trial:
 
 
 def lesson(name: str = "lesson_0") -> Lesson:
-    return Lesson(id=name, sentence="Été: small angles pay.", environment=SPEC.id, lever="reward", trials=("trial_0",))
+    return Lesson(
+        id=name, sentence="Été: small angles pay.", environment=SPEC.id, lever="reward", trials=("trial_0",)
+    )
 
 
 def skill(name: str = "stand-up") -> Skill:

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 
 class SwitchCorridor(gymnasium.Env):
-    def __init__(self, length: int = 16, slip: float = 0.05, limit: int = 120, render_mode=None):
+    def __init__(self, length: int = 40, slip: float = 0.05, limit: int = 160, render_mode=None):
         self.length, self.slip, self.limit = length, slip, limit
         self.observation_space = spaces.Dict(
             {"place": spaces.Box(0.0, 1.0, (1,), np.float32), "pressed": spaces.Discrete(2)}

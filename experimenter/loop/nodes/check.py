@@ -16,6 +16,7 @@ from experimenter.contracts import Job, JobResult
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
 from experimenter.loop.context import Outcome, RunContext, read_many
+from experimenter.loop.faults import raise_for_environment
 from experimenter.loop.nodes.design import designed
 from experimenter.loop.nodes.propose import proposed
 from experimenter.loop.nodes.recall import recalled
@@ -73,6 +74,7 @@ def _repair(
 
 def _probe_all(ctx: RunContext, cycle: int, attempt: int, designs: Sequence[Design]) -> list[JobResult]:
     jobs = [_probe_job(ctx, cycle, f"{cycle}-{attempt}-{index}", item) for index, item in enumerate(designs)]
+    design_of = {job.id: item for job, item in zip(jobs, designs, strict=True)}
     found: dict[str, JobResult] = {}
     while len(found) < len(jobs):
         ctx.heed()
@@ -81,6 +83,7 @@ def _probe_all(ctx: RunContext, cycle: int, attempt: int, designs: Sequence[Desi
         for result in ctx.executor.run(
             left, role="train", progress=lambda *_: None, interrupt=ctx.interrupted
         ):
+            raise_for_environment(result, design_of[result.id], ctx.card.spec)
             found[result.id] = result
     return [found[job.id] for job in jobs]
 

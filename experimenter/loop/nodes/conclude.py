@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from experimenter.events import NewEvent
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
 from experimenter.judge.statistics import compare, interval
@@ -146,8 +145,3 @@ def _claim(ctx: RunContext, comparisons: dict[str, Comparison], trials: tuple[Tr
             "control_env_steps": ledger.control_env_steps,
         }
     )
-
-
-def verdict_event(result: RunResult) -> NewEvent:
-    """The last event of a finished run."""
-    return NewEvent(kind="run.finished", data={"sentence": result.sentence, "report": result.report})

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from experimenter.budget import SMALLEST_DESIGN
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
 from experimenter.loop.arms import run_arm
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.train import target
-from experimenter.loop.plan import SMALLEST_DESIGN, affordable
+from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion, search_steps_left
 from experimenter.records import Arm, Candidate, Trial

@@ -38,8 +38,14 @@ def _control(ctx: RunContext, name: str) -> Outcome:
 
 
 def budget_of_control(ctx: RunContext) -> int:
-    """B: every learning step that the experimenter spent: search, discards, checks, confirmation."""
-    return ctx.ledger().env_steps
+    """B: every learning step that the experimenter spent: search, discards, checks, confirmation, inherited ones."""
+    starts = {
+        c.design.start.hash: c.design.lineage_steps
+        for t in ctx.trials()
+        for c in t.candidates
+        if c.design.start
+    }
+    return ctx.ledger().env_steps + sum(starts.values())
 
 
 def _native(ctx: RunContext) -> tuple[Arm, Ledger]:

@@ -27,12 +27,9 @@ def _recall(ctx: RunContext) -> Outcome:
     found: tuple[Lesson, ...] = ()
     if ctx.memory is not None:
         goal = ctx.record.goal
-        others = [lesson for lesson in ctx.workspace.lessons() if not set(lesson.trials) & _own_trials(ctx)]
+        own = {f"{ctx.run}/{trial.id}" for trial in ctx.trials()}
+        others = [lesson for lesson in ctx.workspace.lessons() if not set(lesson.trials) & own]
         found = ctx.memory.recall(goal.wish, goal.environment.id, others, LIMIT)
     lessons = [lesson.model_dump(mode="json") for lesson in found]
     data = {"lessons": [lesson.sentence for lesson in found]}
     return Outcome(value=lessons, events=(NewEvent(kind="recall.finished", data=data),))
-
-
-def _own_trials(ctx: RunContext) -> set[str]:
-    return {trial.id for trial in ctx.trials()}

@@ -12,6 +12,7 @@ __all__ = ["read_curve", "slope"]
 
 State = Literal["improving", "converged", "stuck", "collapsed"]
 FEWEST: Final = 4
+LEAST_RISE: Final = 0.05
 STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Two-sided 95 % points of Student's t for 1 to 10 degrees of freedom."""
 
@@ -19,9 +20,9 @@ STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 def read_curve(question: ReadCurve) -> CurveReading:
     """State of the curve of true returns; slopes are in return per 1,000 steps.
 
-    ``improving``: the tail's interval lies above zero. ``collapsed``: more than half of what was gained is lost.
-    ``converged``: level after a gain, or at the target; ``stuck``: level without one. Fewer than four validations
-    are ``too short`` to tell.
+    ``improving``: the tail's interval lies above zero, and its rise is a twentieth of all that the curve spans.
+    ``collapsed``: more than half of what was gained is lost. ``converged``: level after a gain, or at the target;
+    ``stuck``: level without one. Fewer than four validations are ``too short`` to tell.
     """
     points = [(p.steps / 1000, float(p.true_return)) for p in question.points if p.true_return is not None]
     if len(points) < FEWEST:
@@ -29,7 +30,8 @@ def read_curve(question: ReadCurve) -> CurveReading:
     steps, values = np.array(points).T
     tail = max(FEWEST, len(points) // 2)
     middle, low, high = slope(steps[-tail:], values[-tail:])
-    state = _state(values, low, middle, question.target)
+    risen = low > 0 and middle * (steps[-1] - steps[-tail]) > LEAST_RISE * float(np.ptp(values))
+    state = _state(values, risen, question.target)
     keep = state == "improving" or (state == "stuck" and len(points) < 2 * FEWEST)
     return CurveReading(state=state, keep_training=keep, slope=middle, low=low, high=high)
 
@@ -46,13 +48,13 @@ def slope(steps: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
     return middle, middle - width, middle + width
 
 
-def _state(values: np.ndarray, low: float, middle: float, target: float | None) -> State:
+def _state(values: np.ndarray, risen: bool, target: float | None) -> State:
     best, last, first = float(values.max()), float(values[-2:].mean()), float(values[0])
     gained, wiggle = best - first, float(np.abs(np.diff(values)).mean())
     if target is not None and last >= target:
         return "converged"
     if gained > 0 and best - last > 0.5 * gained and best - last > 2 * wiggle:
         return "collapsed"
-    if low > 0 and middle > 0:
+    if risen:
         return "improving"
     return "converged" if last - first > max(wiggle, 0.05 * abs(first)) else "stuck"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
@@ -55,10 +56,10 @@ def next_generation(question: WriteRewards) -> tuple[Child, ...]:
     words = vocabulary_of(question.card, hidden=hidden)
     rng = np.random.default_rng([question.seed, len(question.history)])
     parents = _ranked(question, hidden)
-    fresh = [Child(shaping) for shaping in first_generation(question.card, hidden=hidden)]
-    bred = list(_bred(parents, words, rng)) if parents else []
-    found = _untried([*_interleaved(fresh, bred, _share(question, parents)), *_drawn(words, rng)], question)
-    return tuple(found[: question.count])
+    fresh = (Child(shaping) for shaping in first_generation(question.card, hidden=hidden))
+    bred = _bred(parents, words, rng) if parents else iter(())
+    options = chain(_interleaved(fresh, bred, _share(question, parents)), _drawn(words, rng))
+    return tuple(islice(_untried(options, question), question.count))
 
 
 def repaired(question: WriteRewards) -> Child:
@@ -66,12 +67,12 @@ def repaired(question: WriteRewards) -> Child:
     hidden = question.goal.judge_visibility == "hidden"
     failed = question.failed
     tree = parse(failed.source) if failed else None
-    simpler = list(_simpler(tree, question.error)) if tree else []
+    simpler = _simpler(tree, question.error) if tree else iter(())
     fresh = first_generation(question.card, hidden=hidden)
     drawn = _drawn(vocabulary_of(question.card, hidden=hidden), np.random.default_rng([question.seed, 1]))
     parents = (failed.hash,) if failed else ()
-    options = [Child(shaping, parents) for shaping in simpler] + [Child(s) for s in fresh] + list(drawn)
-    return _untried(options, question)[0]
+    options = chain((Child(shaping, parents) for shaping in simpler), (Child(s) for s in fresh), drawn)
+    return next(_untried(options, question))
 
 
 def mended(shaping: Shaping, diagnosis: Diagnosis | None) -> Shaping:
@@ -116,27 +117,23 @@ def _share(question: WriteRewards, parents: list[Parent]) -> int:
     return 2 if flat_returns(question.card, question.history) else 1
 
 
-def _interleaved(fresh: list[Child], bred: list[Child], share: int) -> Iterator[Child]:
-    """Children first, then ideas, ``share`` ideas of every four."""
-    rest, ideas = iter(bred), iter(fresh)
-    for _ in range(len(fresh) + len(bred)):
-        yield from (c for _, c in zip(range(4 - share), rest, strict=False))
-        yield from (c for _, c in zip(range(share), ideas, strict=False))
+def _interleaved(fresh: Iterator[Child], bred: Iterator[Child], share: int) -> Iterator[Child]:
+    """Children first, then ideas, ``share`` ideas of every four; until both are exhausted."""
+    while row := [*islice(bred, 4 - share), *islice(fresh, share)]:
+        yield from row
 
 
-def _untried(options: list[Child], question: WriteRewards) -> list[Child]:
+def _untried(options: Iterator[Child], question: WriteRewards) -> Iterator[Child]:
     """``options`` without repetitions and without anything in the journal."""
     programs = [a.reward for a in question.history if a.reward] + (
         [question.failed] if question.failed else []
     )
     trees = [parse(program.source) for program in programs]
     seen = {tree.key for tree in trees if tree}
-    kept = []
     for child in options:
         if child.shaping.key not in seen and child.shaping.shaping_terms:
             seen.add(child.shaping.key)
-            kept.append(child)
-    return kept
+            yield child
 
 
 def _drawn(words: Vocabulary, rng: np.random.Generator) -> Iterator[Child]:
@@ -146,7 +143,7 @@ def _drawn(words: Vocabulary, rng: np.random.Generator) -> Iterator[Child]:
 def _bred(parents: list[Parent], words: Vocabulary, rng: np.random.Generator) -> Iterator[Child]:
     """Children, the better a parent's rank the more; the best parents themselves first, where mending changed them."""
     yield from (Child(parent.shaping, (parent.program,)) for parent in parents[:2])
-    weights = 0.6 ** np.arange(len(parents))
+    weights = 0.5 ** np.arange(len(parents))
     weights /= weights.sum()
     for _ in range(TRIES // 4):
         first, second = (parents[int(i)] for i in rng.choice(len(parents), size=2, p=weights))

@@ -51,17 +51,28 @@ def strata(card: EnvCard, words: Vocabulary) -> tuple[list[Shaping], ...]:
     )
     ideas: tuple[list[Shaping], ...]
     if kind == "sparse flags":
-        ideas = (*_flag_ideas(words), extremes)
+        ideas = _flag_ideas(words)
     elif flat(card):
         ideas = (speeds, dense, energies, _flags(words), extremes, _combinations(words))
+    elif kind == "survival":
+        ideas = (_calm(words), _balanced(words), _flags(words), _combinations(words), extremes, speeds)
     else:
-        ideas = (_calm(words), speeds, _flags(words), extremes, dense, _combinations(words), energies)
+        ideas = (
+            _calm(words),
+            speeds,
+            _flags(words),
+            extremes,
+            _balanced(words),
+            dense,
+            _combinations(words),
+            energies,
+        )
     return tuple(idea for idea in ideas if idea)
 
 
 def _last(card: EnvCard, words: Vocabulary) -> list[Shaping]:
     """What is worth a try only after everything else: the end of an episode, its length, stillness where it is flat."""
-    return [*_ends(words), *(_calm(words) if flat(card) else [])]
+    return [*_ends(words), *_calm(words), *_extremes(words)] if flat(card) else _ends(words)
 
 
 def _speeds(words: Vocabulary) -> list[Shaping]:
@@ -106,14 +117,22 @@ def _extremes(words: Vocabulary) -> list[Shaping]:
 
 
 def _calm(words: Vocabulary) -> list[Shaping]:
-    """Staying near zero: everything together as a gain, then as a level; each alone."""
-    movable = [f for f in words.roles.movable if ends(f)[0] < 0 < ends(f)[1]][: 2 * WIDE]
+    """Everything near zero at once: as a gain, then as a level."""
+    movable = _around_zero(words)
     if not movable:
         return []
     together = offset("near", movable, [0.0] * len(movable))
-    singles = [offset("near", (f,), (0.0,), "square") for f in movable]
-    levels = [words.dense(m, factor) for factor in (0.5,) for m in (together, *singles)]
-    return [words.shaping(words.potential(together, 1.0)), *(words.shaping(term) for term in levels)]
+    return [words.shaping(term) for term in (words.potential(together, 1.0), words.dense(together, 0.5))]
+
+
+def _balanced(words: Vocabulary) -> list[Shaping]:
+    """One thing near zero at every step, angles first."""
+    ordered = sorted(_around_zero(words), key=lambda f: (f.kind != "angle", f in words.roles.speeds))
+    return [words.shaping(words.dense(offset("near", (f,), (0.0,), "square"), 0.5)) for f in ordered]
+
+
+def _around_zero(words: Vocabulary) -> list[Feature]:
+    return [f for f in words.roles.movable if ends(f)[0] < 0 < ends(f)[1]][: 2 * WIDE]
 
 
 def _combinations(words: Vocabulary) -> list[Shaping]:

@@ -90,14 +90,14 @@ def _all_failed(question: Reflect) -> str | None:
 
 
 def _worth_keeping(question: Reflect, best: Attempt) -> bool:
-    """At the target, or better than the baseline by more than a tenth of its size and five times the noise."""
+    """At the target, or better than the baseline by more than a tenth of its size and twice the noise."""
     if best.true_return is None:
         return False
     if question.target is not None:
         return best.true_return >= question.target
     baseline = question.baseline.true_return if question.baseline else None
     size = abs(baseline) if baseline is not None else 0.0
-    return question.effect is not None and question.effect > max(0.1 * size, 5 * noise(question.card))
+    return question.effect is not None and question.effect > max(0.1 * size, 2 * noise(question.card))
 
 
 def _description(question: Reflect, best: Attempt) -> str:

@@ -68,7 +68,7 @@ def _gains(card: EnvCard, history: tuple[Attempt, ...]) -> dict[Lever, list[floa
     gains: dict[Lever, list[float]] = defaultdict(list)
     for (lever, _), effect in effects.items():
         if lever not in NEVER_FIRST:
-            gains[lever].append(0.0 if effect <= noise(card) else min(1.0, 0.5 + effect / (20 * noise(card))))
+            gains[lever].append(0.0 if effect <= noise(card) else min(1.0, 0.5 + effect / (8 * noise(card))))
     return gains
 
 

@@ -82,8 +82,8 @@ def scale(card: EnvCard, *, hidden: bool) -> Scale:
 
 
 def noise(card: EnvCard) -> float:
-    """Differences of true return below this say nothing."""
-    return max(0.02 * scale(card, hidden=False).episode, 1e-6)
+    """Differences of true return below this say nothing: the spread of short trainings judged on a few episodes."""
+    return max(0.05 * scale(card, hidden=False).episode, 1e-6)
 
 
 def flat_returns(card: EnvCard, attempts: tuple[Attempt, ...]) -> bool:

@@ -49,6 +49,7 @@ class Vocabulary:
     size: Scale
     roles: Roles
     effort: bool
+    ending: bool
 
     @property
     def measures(self) -> tuple[MeasureKind, ...]:
@@ -60,12 +61,12 @@ class Vocabulary:
 
     @property
     def kinds(self) -> tuple[TermKind, ...]:
-        """Kinds of term that the card allows; ``ending`` and ``survival`` always."""
+        """Kinds of term that the card allows; ``ending`` and ``survival`` where random episodes end by themselves."""
         kinds: list[TermKind] = ["potential", "dense"] if self.measures else []
         kinds += ["first_time"] if self.roles.firsts or self.roles.sights else []
         kinds += ["change"] if self.roles.flags else []
         kinds += ["effort"] if self.effort else []
-        return (*kinds, "ending", "survival")
+        return (*kinds, "ending", "survival") if self.ending or not kinds else tuple(kinds)
 
     def weight(self, kind: TermKind, factor: float) -> float:
         """``factor`` times the size of the native reward that this kind of term is paid beside."""
@@ -138,6 +139,7 @@ def vocabulary(card: EnvCard, *, hidden: bool = False) -> Vocabulary:
         size=scale(card, hidden=hidden),
         roles=roles(card),
         effort=card.action_kind == "continuous",
+        ending=card.random.terminated_share > 0,
     )
 
 

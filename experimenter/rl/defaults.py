@@ -1,0 +1,48 @@
+"""The settings that a training gets when nobody chose any: by the kind of task, never by an environment's name.
+
+The same settings are the ``native`` control's, so that a comparison against them is a fair one. They were tried on
+CartPole, Acrobot, Pendulum, MountainCar and DoorKey, several seeds each; ``benchmarks/`` repeats that.
+"""
+
+from __future__ import annotations
+
+from experimenter.envs.pipeline import Pipeline
+from experimenter.envs.records import EnvCard
+from experimenter.envs.spaces import space_from_json
+from experimenter.records import Hyperparameters, Network
+
+__all__ = ["default_hyperparameters", "default_network"]
+
+
+def default_hyperparameters(card: EnvCard) -> Hyperparameters:
+    """PPO's settings for the kind of task that the card describes."""
+    if _categorical(card):
+        return _categorical_observations()
+    if card.action_kind == "continuous":
+        return _continuous_actions()
+    return Hyperparameters()
+
+
+def default_network(card: EnvCard) -> Network:
+    """Two layers of 64: small enough for a CPU, and enough for everything that was tried."""
+    return Network()
+
+
+def _categorical(card: EnvCard) -> bool:
+    return Pipeline.for_space(space_from_json(card.observation_space), card.spec.family).categorical
+
+
+def _categorical_observations() -> Hyperparameters:
+    """One-hot views are seldom repeated, so each rollout is learnt from longer, and rollouts come from many worlds.
+
+    Rewards stay as they are: a rare first success, divided by the tiny spread of all that came before, would be a
+    shock; and one-hot inputs need no normalisation.
+    """
+    return Hyperparameters(
+        num_envs=16, update_epochs=8, normalize_observations=False, normalize_rewards=False
+    )
+
+
+def _continuous_actions() -> Hyperparameters:
+    """A Gaussian explores by itself: an entropy bonus would only keep it wide."""
+    return Hyperparameters(update_epochs=10, ent_coef=0.0)

@@ -1,0 +1,8 @@
+"""The screen is tested on the same runs as the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernel"))
