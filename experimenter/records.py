@@ -300,19 +300,35 @@ class Diagnosis(Record):
 
 
 class Candidate(Record):
-    """One design of a trial with what became of it. ``rung`` is the last rung of halving that it reached."""
+    """One design of a trial with what became of it. ``rung`` is the last rung of halving that it reached.
+
+    ``replicates`` are the judge's evaluations of the same design trained again with other seeds.
+    """
 
     design: Design
     training: Training | None = None
     evaluation: Evaluation | None = None
+    replicates: tuple[Evaluation, ...] = ()
     diagnosis: Diagnosis | None = None
     rung: int = 0
     discarded: str = ""
     repairs: int = 0
 
+    @property
+    def true_score(self) -> TrueReturn | None:
+        """The mean over its training seeds; ``None`` where the judge never saw it."""
+        if self.evaluation is None:
+            return None
+        means = [self.evaluation.mean, *(item.mean for item in self.replicates)]
+        return TrueReturn(sum(means) / len(means))
+
 
 class Trial(Record):
-    """The journal's unit: one task, its candidates, which one stood out, and what it taught."""
+    """The journal's unit: one task, its candidates, which one stood out, and what it taught.
+
+    ``effect`` is the best candidate's true score less that of the ``baseline`` trial's, on the same training seeds
+    where both were replicated; ``accepted`` says whether it took the baseline's place.
+    """
 
     id: str
     cycle: int
@@ -322,6 +338,7 @@ class Trial(Record):
     best: int | None = None
     baseline: str | None = None
     effect: float | None = None
+    accepted: bool = False
     verdict: str = ""
 
     @property

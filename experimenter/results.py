@@ -1,4 +1,4 @@
-"""What a run ends with: the typed object behind ``--json``, the Python API's return value and the report's first page."""
+"""What a run ends with: the object behind ``--json``, the Python API's return value, the report's first page."""
 
 from __future__ import annotations
 

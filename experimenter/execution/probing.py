@@ -85,7 +85,8 @@ def _random_rollout(job: ProbeJob, phase: Phase) -> tuple[Experience, int]:
     )
     try:
         policy = _untrained(job, vector)
-        return _collect(vector, policy, job.seed, job.steps // NUM_ENVS), job.steps
+        rollout = _collect(vector, policy, job.seed, job.steps // NUM_ENVS)
+        return rollout, rollout.native.size
     finally:
         vector.close()
 
@@ -186,8 +187,10 @@ def _returns(
 
 
 def _first_rollout(job: ProbeJob, progress: Progress) -> tuple[int, int]:
-    """One rollout of each phase, trained for real and thrown away; its steps and the judge's."""
-    steps = sum(phase.hyperparameters.rollout for phase in job.design.phases)
+    """A short rollout of each phase, trained for real and thrown away; its steps and the judge's."""
+    steps = max(
+        job.steps, *(phase.hyperparameters.num_envs for phase in job.design.phases), len(job.design.phases)
+    )
     short = job.design.with_steps(steps)
     with tempfile.TemporaryDirectory(prefix="experimenter-probe-") as folder:
         training = train(

@@ -60,8 +60,15 @@ def plan_for(workspace: Workspace, record: RunRecord, settings: Settings) -> Pla
             "epoch": first.epoch + 1,
         }
         fresh = fresh.model_copy(update=kept)
+        _share_out_again(workspace, record.id, fresh)
     workspace.put_document(record.id, "plan", fresh.model_dump(mode="json"))
     return fresh
+
+
+def _share_out_again(workspace: Workspace, run: str, plan: Plan) -> None:
+    """Half of what a raised budget leaves goes to the search, half is kept for another confirmation."""
+    spent = workspace.ledger(run).env_steps
+    workspace.put_document(run, "search_limit", {"steps": spent + (plan.env_steps - spent) // 2})
 
 
 def random_twin(ctx: RunContext, env_steps: int) -> RunContext:

@@ -1,7 +1,7 @@
 """How a budget is laid out: how long a design trains, how many candidates a trial may have, and the rungs between.
 
-Half the budget is reserved for confirmation before the first trial. A design trains for nine tenths of what one
-confirmation can afford, so that the checks before it do not cost the search a whole trial. Candidates meet by
+Half the budget is reserved for confirmation before the first trial. A design trains for a little less than
+what one confirmation can afford, so that checks do not cost the search a whole trial. Candidates meet by
 successive halving (Jamieson and Talwalkar 2016, with η = 2): each rung keeps the better half and doubles the steps,
 survivors go on from where they stopped.
 """
@@ -16,7 +16,8 @@ from experimenter.config import Settings
 from experimenter.records import Record
 
 LEVELS = 8
-CHECKS = 0.1
+CHECKS = 0.12
+FEWEST_PROBED, MOST_PROBED = 64, 512
 
 
 class Plan(Record):
@@ -36,6 +37,15 @@ class Plan(Record):
     @property
     def search_limit(self) -> int:
         return self.env_steps - self.reserve
+
+    @property
+    def probe_steps(self) -> int:
+        """Steps of each of a design's three probes: random rollouts, the champion's, a first one of training."""
+        return max(FEWEST_PROBED, min(MOST_PROBED, self.design_steps // 40))
+
+    def check_allowance(self, candidates: int) -> int:
+        """What the checks of a trial may cost, repairs included."""
+        return candidates * (3 * self.probe_steps + FEWEST_PROBED) * 3 // 2
 
 
 class Rung(Record):
@@ -100,6 +110,7 @@ def cost(candidates: int, design_steps: int, chunk_steps: int) -> int:
 def affordable(steps_left: int, plan: Plan) -> int:
     """The largest number of candidates whose trial fits into ``steps_left``; 0 when not even one does."""
     for candidates in range(plan.designs, 0, -1):
-        if cost(candidates, plan.design_steps, plan.chunk_steps) <= steps_left:
+        training = cost(candidates, plan.design_steps, plan.chunk_steps)
+        if training + plan.check_allowance(candidates) <= steps_left:
             return candidates
     return 0

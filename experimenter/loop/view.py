@@ -16,7 +16,7 @@ def attempt(trial: Trial, candidate: Candidate, best: bool) -> Attempt:
     training, evaluation = candidate.training, candidate.evaluation
     curve = training.curve if training else ()
     validated = next((p for p in reversed(curve) if p.true_return is not None), None)
-    score = evaluation.mean if evaluation else validated.true_return if validated else None
+    score = candidate.true_score if evaluation else validated.true_return if validated else None
     success = evaluation.success_rate if evaluation else validated.success_rate if validated else None
     return Attempt(
         trial=trial.id,
@@ -46,18 +46,17 @@ def attempts(trials: tuple[Trial, ...]) -> tuple[Attempt, ...]:
 
 
 def champion(trials: tuple[Trial, ...]) -> tuple[Trial, Candidate] | None:
-    """The best judged candidate so far: by true score, and where that is level by reach."""
-    judged = [(trial, trial.winner) for trial in trials if trial.winner and trial.winner.evaluation]
-    found = [(trial, winner) for trial, winner in judged if winner is not None]
-    return max(found, key=lambda pair: standing(pair[1]), default=None)
+    """The best of the last trial that was accepted; each was compared with the one before it."""
+    accepted = [(trial, trial.winner) for trial in trials if trial.accepted and trial.winner is not None]
+    return next(((trial, winner) for trial, winner in reversed(accepted) if winner is not None), None)
 
 
 def standing(candidate: Candidate) -> tuple[float, float]:
     """What candidates are ordered by: the judge's mean, then how much of the state space was reached."""
-    training, evaluation = candidate.training, candidate.evaluation
+    training = candidate.training
     score = float("-inf")
-    if evaluation is not None:
-        score = evaluation.mean
+    if candidate.true_score is not None:
+        score = candidate.true_score
     elif training is not None and training.status == "finished":
         points = [p.true_return for p in training.curve if p.true_return is not None]
         score = points[-1] if points else score

@@ -76,14 +76,15 @@ def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -
 
 
 def initial_params(shape: Shape, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A fresh flat float32 vector: gain √2 in hidden layers, 0.01 for the actor's head, 1 for the critic's."""
+    """A fresh flat float32 vector: gain √2 in hidden layers, 0.01 for the actor's head, 0.1 for the
+    critic's, because where rewards are rare and small an invented value would drown them at first."""
     flat = np.zeros(shape.size, dtype=np.float32)
     for name, array in views(flat, shape).items():
         if name.startswith("hidden") and name.endswith("weight"):
             for half in (0, 1):
                 array[half] = _orthogonal(rng, array[half].shape, float(np.sqrt(2.0)))
         elif name in ("actor.weight", "critic.weight"):
-            array[:] = _orthogonal(rng, array.shape, 0.01 if name == "actor.weight" else 1.0)
+            array[:] = _orthogonal(rng, array.shape, 0.01 if name == "actor.weight" else 0.1)
     return flat
 
 

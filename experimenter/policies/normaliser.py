@@ -94,6 +94,16 @@ class RewardScaler:
         self.moments = Moments(1)
         self.running = np.zeros(num_envs)
 
+    @property
+    def saved(self) -> tuple[float, float, float]:
+        """Mean, variance and count of the discounted returns: all that outlives a restart."""
+        m = self.moments
+        return float(m.mean[0]), float(m.var[0]), m.count
+
+    def restore(self, saved: tuple[float, float, float]) -> None:
+        mean, var, self.moments.count = saved
+        self.moments.mean, self.moments.var = np.array([mean]), np.array([var])
+
     def restart(self) -> None:
         """Forget unfinished episodes (all environments were reset)."""
         self.running = np.zeros_like(self.running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,10 @@ class MetricsLog:
         write_atomic(self.path, "".join(line + "\n" for line in kept))
         return last - env_steps
 
-    def write(self, values: dict[str, Any]) -> None:
+    def write(self, plain: dict[str, Any], **groups: dict[str, Any]) -> None:
+        """One line: ``plain`` values, and each group's under ``group/name``."""
+        grouped = {f"{group}/{k}": v for group, values in groups.items() for k, v in values.items()}
+        values = {k: v for k, v in (plain | grouped).items() if not isinstance(v, float) or math.isfinite(v)}
         if self._file is None:
             self._file = self.path.open("a", encoding="utf-8")
         self._file.write(json.dumps(values, sort_keys=True) + "\n")

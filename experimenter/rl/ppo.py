@@ -75,7 +75,7 @@ class UpdateStats:
     value_loss: float
     entropy: float
     approx_kl: float
-    clip_share: float
+    clipfrac: float
     grad_norm: float
     explained_variance: float
     finite: bool

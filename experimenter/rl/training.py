@@ -10,65 +10,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from experimenter.envs.pipeline import Pipeline
-from experimenter.envs.records import Feature
 from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import TrainingFault
 from experimenter.identity import seeds
 from experimenter.policies.network import initial_params, views
-from experimenter.policies.normaliser import Moments, Normaliser, RewardScaler
+from experimenter.policies.normaliser import Normaliser, RewardScaler
 from experimenter.policies.policy import Policy, flat_params, load_policy, save_policy
-from experimenter.records import CurvePoint, Design, EnvSpec, JudgeSpec, Phase, PolicyRef, Record, Training
+from experimenter.records import CurvePoint, Phase, PolicyRef, Training
 from experimenter.rl.curves import plateaued
 from experimenter.rl.episodes import EpisodeLog
+from experimenter.rl.job import TrainJob
 from experimenter.rl.metrics import MetricsLog
 from experimenter.rl.ppo import Learner, Rollout, UpdateStats
 from experimenter.rl.reach import Reach
-from experimenter.rl.rollout import Collector, Experience
-from experimenter.rl.schedule import Chunk, allot, next_chunk
-from experimenter.rl.shaping import Shaper, open_program
+from experimenter.rl.rollout import Experience
+from experimenter.rl.schedule import Chunk, next_chunk
+from experimenter.rl.stage import Stage
 from experimenter.rl.state import Best, TrainingState, load_newest, pack, save_checkpoint, unpack
 from experimenter.rl.validation import Validation, Validator
 
 __all__ = ["Progress", "TrainJob", "train"]
 
 Progress = Callable[[dict[str, Any]], None]
+# Beyond the job's own validation seeds, where episodes are so short that more of them cost little.
+MORE_EPISODES: Final = 48
 STREAM: Final = {"weights": 1, "chunk": 2}
-
-
-class TrainJob(Record):
-    """A design to train with one seed, up to ``until`` learning steps of the design's own.
-
-    ``folder`` (absolute) keeps checkpoints, metrics and policies; ``relative`` is the same folder as seen from the
-    workspace, for ``PolicyRef.path``. Steps, ``env_steps`` and ``eval_steps`` of the result count from the beginning
-    of the training, also when it continues a shorter one.
-    """
-
-    step: str
-    design: Design
-    seed: int
-    features: tuple[Feature, ...]
-    target_environment: EnvSpec
-    folder: str
-    relative: str
-    until: int
-    chunk_steps: int = 16384
-    validation_seeds: tuple[int, ...]
-    judge: JudgeSpec
-    target: float | None = None
-    stop_at_plateau: bool = False
-    allow_unsandboxed: bool = False
-
-    @property
-    def workspace(self) -> Path:
-        """The folder that ``relative`` and ``design.start.path`` start from."""
-        return Path(self.folder).parents[len(Path(self.relative).parts) - 1]
 
 
 class _NotFinite(Exception):
@@ -85,47 +59,6 @@ def train(job: TrainJob, progress: Progress) -> Training:
         return _Trainer(job, progress, stack).run()
 
 
-class _Stage:
-    """What one phase trains in: its environments and its reward program, opened once."""
-
-    def __init__(self, job: TrainJob, index: int, trainer_policy: Policy, stack: ExitStack) -> None:
-        self.index, self.phase = index, job.design.phases[index]
-        self._stack, self._policy = stack, trainer_policy
-        program = stack.enter_context(
-            open_program(self.phase.reward, allow_unsandboxed=job.allow_unsandboxed)
-        )
-        self.containment = program.level if program is not None else "none needed"
-        hyper = self.phase.hyperparameters
-        self.shaper = Shaper(program, job.features, hyper.num_envs, hyper.gamma)
-        self._split: tuple[int, ...] = ()
-        self._vector: SyncVector | None = None
-
-    def collector(self, chunk: int) -> Collector:
-        """The phase's environments, shared out by weight for this chunk."""
-        environments = self.phase.environments
-        split = allot(environments, self.phase.hyperparameters.num_envs, chunk)
-        if self._vector is None or split != self._split:
-            if self._vector is not None:
-                self._vector.close()
-            self._vector = SyncVector([environments[i].environment for i in split], len(split))
-            self._split = split
-            self._check_spaces(self._vector)
-        return Collector(self._vector, self._policy)
-
-    def close(self) -> None:
-        if self._vector is not None:
-            self._vector.close()
-        self._stack.close()
-
-    def _check_spaces(self, vector: SyncVector) -> None:
-        hint = self.phase.environments[0].environment.family
-        if Pipeline.for_space(vector.observation_space, hint).to_json() != self._policy.pipeline.to_json():
-            raise TrainingFault(
-                f"phase {self.index + 1} observes something else than the target environment",
-                "All environments of a design need the same observation space.",
-            )
-
-
 class _Trainer:
     def __init__(self, job: TrainJob, progress: Progress, stack: ExitStack) -> None:
         self.job, self.progress = job, progress
@@ -138,9 +71,10 @@ class _Trainer:
         self.state = self._resume() or self._beginning()
         self._adopt()
         self._safe = pack(self.state)
-        self._stage: _Stage | None = None
+        self._stage: Stage | None = None
         stack.callback(self._close_stage)
-        self.validator = Validator(job.target_environment, job.validation_seeds, job.judge)
+        more = seeds(job.seed, "validation", MORE_EPISODES, "more")
+        self.validator = Validator(job.target_environment, (*job.validation_seeds, *more), job.judge)
         self._said: dict[str, Any] = {}
 
     # --- beginnings -------------------------------------------------------------------------------------------
@@ -231,10 +165,10 @@ class _Trainer:
         self._close_stage()
         self._adopt()
 
-    def _enter(self, chunk: Chunk) -> _Stage:
+    def _enter(self, chunk: Chunk) -> Stage:
         if self._stage is None or self._stage.index != chunk.phase:
             self._close_stage()
-            self._stage = _Stage(self.job, chunk.phase, self.policy, ExitStack())
+            self._stage = Stage(self.job, chunk.phase, self.policy)
         if self.state.phase != chunk.phase or chunk.done == 0:
             self.state.scaler = None
         self.state.phase, self.state.done = chunk.phase, chunk.done
@@ -274,7 +208,7 @@ class _Trainer:
             if not stats.finite:
                 raise _NotFinite
         s.t = self.learner.adam.t
-        s.scaler = _scaler_state(scaler)
+        s.scaler = scaler.saved if scaler is not None else None
         s.dormant_share = self.learner.dormant_share(experience.inputs.reshape(-1, self.policy.shape.inputs))
         s.chunk += 1
         self._judge_chunk(episodes, stats)
@@ -285,11 +219,11 @@ class _Trainer:
             return None
         scaler = RewardScaler(hyper.num_envs, hyper.gamma)
         if self.state.scaler is not None:
-            _restore(scaler.moments, self.state.scaler)
+            scaler.restore(self.state.scaler)
         return scaler
 
     def _pay(
-        self, stage: _Stage, experience: Experience, scaler: RewardScaler | None, episodes: EpisodeLog
+        self, stage: Stage, experience: Experience, scaler: RewardScaler | None, episodes: EpisodeLog
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         paid = stage.shaper.pay(experience)
         self.reach.visit(paid.features)
@@ -318,15 +252,10 @@ class _Trainer:
             "shaped_return": shaped, "steps_per_second": speed,
         }  # fmt: skip
         self.progress(self._said)
-        self.metrics.write(
-            {
-                "global_step": s.steps, "env_steps": s.env_steps, "charts/episodic_return": native,
-                "charts/shaped_return": shaped, "charts/learning_rate": rate, "charts/SPS": round(speed),
-                "losses/policy_loss": stats.policy_loss, "losses/value_loss": stats.value_loss,
-                "losses/entropy": stats.entropy, "losses/approx_kl": stats.approx_kl,
-                "losses/clipfrac": stats.clip_share, "losses/explained_variance": stats.explained_variance,
-            }
-        )  # fmt: skip
+        said = {"global_step": s.steps, "env_steps": s.env_steps, "charts/learning_rate": rate}
+        charts = {"episodic_return": native, "shaped_return": shaped, "SPS": round(speed)}
+        losses = {k: v for k, v in asdict(stats).items() if k != "finite"}
+        self.metrics.write(said, charts=charts, losses=losses)
 
     # --- a chunk's end ----------------------------------------------------------------------------------------
 
@@ -411,15 +340,3 @@ def _rollout(e: Experience, reward: Any) -> Rollout:
     return Rollout(
         e.inputs, e.raw, reward, e.terminated, e.truncated, e.final_inputs, e.final_at, e.last_inputs
     )
-
-
-def _restore(moments: Moments, saved: tuple[float, float, float]) -> None:
-    mean, var, moments.count = saved
-    moments.mean, moments.var = np.array([mean]), np.array([var])
-
-
-def _scaler_state(scaler: RewardScaler | None) -> tuple[float, float, float] | None:
-    if scaler is None:
-        return None
-    m = scaler.moments
-    return float(m.mean[0]), float(m.var[0]), m.count

@@ -12,7 +12,9 @@ from experimenter.contracts import Job
 from experimenter.execution.local import LocalExecutor
 from experimenter.execution.messages import Inbox, WireError, pack
 
-JSON = st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=20), st.booleans()), max_size=5)
+JSON = st.dictionaries(
+    st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=20), st.booleans()), max_size=5
+)
 
 
 @given(st.lists(JSON, max_size=5), st.integers(min_value=1, max_value=7))
@@ -64,7 +66,10 @@ def test_an_unknown_environment_is_a_typed_failure_with_a_suggestion(executor):
 
 
 def test_a_hanging_environment_ends_alone(executor):
-    jobs = [card_job("hang", "faulty_envs:FaultyHang-v0", silence=3.0), card_job("ok", "CartPole-v1", silence=60.0)]
+    jobs = [
+        card_job("hang", "faulty_envs:FaultyHang-v0", silence=3.0),
+        card_job("ok", "CartPole-v1", silence=60.0),
+    ]
     found = run(executor, jobs, "card")
     assert found["ok"].ok
     assert found["hang"].error == "EnvironmentFault"

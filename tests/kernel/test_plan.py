@@ -37,9 +37,10 @@ def test_what_is_affordable_fits_and_one_more_does_not(steps, seeds, designs, le
     plan = make_plan(steps, seeds, designs, 16_384)
     count = affordable(left, plan)
     if count:
-        assert cost(count, plan.design_steps, plan.chunk_steps) <= left
+        assert cost(count, plan.design_steps, plan.chunk_steps) + plan.check_allowance(count) <= left
     if count < plan.designs:
-        over = [cost(more, plan.design_steps, plan.chunk_steps) for more in range(count + 1, plan.designs + 1)]
+        more = range(count + 1, plan.designs + 1)
+        over = [cost(n, plan.design_steps, plan.chunk_steps) + plan.check_allowance(n) for n in more]
         assert all(price > left for price in over)
 
 
@@ -49,3 +50,11 @@ def test_eight_candidates_cost_two_and_a_half_designs():
 
 def test_one_candidate_is_looked_at_halfway():
     assert [rung.until for rung in rungs(1, 80_000, 10_000)] == [40_000, 80_000]
+
+
+@given(st.integers(min_value=2_560, max_value=3_000_000))
+def test_a_whole_search_and_its_confirmation_fit_into_the_budget(steps):
+    plan, spent = make_plan(steps, 5, 8, 16_384), 0
+    while count := affordable(plan.search_limit - spent, plan):
+        spent += cost(count, plan.design_steps, plan.chunk_steps) + plan.check_allowance(count)
+    assert 0 < spent <= plan.search_limit

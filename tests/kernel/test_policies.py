@@ -169,7 +169,9 @@ def test_normaliser_centres_scales_and_clips() -> None:
     assert scaled.dtype == np.float32
     assert np.allclose(scaled.mean(0), 0, atol=1e-3) and np.allclose(scaled.std(0), 1, atol=1e-2)
     assert normaliser.apply(np.array([[1e6, -1e6]], np.float32)).tolist() == [[10.0, -10.0]]
-    assert Normaliser.from_json(json.loads(json.dumps(normaliser.to_json()))).to_json() == normaliser.to_json()
+    assert (
+        Normaliser.from_json(json.loads(json.dumps(normaliser.to_json()))).to_json() == normaliser.to_json()
+    )
 
 
 def test_reward_scale_is_the_deviation_of_the_discounted_return() -> None:

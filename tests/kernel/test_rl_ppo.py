@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experimenter.envs.card import extract_card
 from experimenter.envs.features import FeatureExtractor
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.records import Feature, FeatureSource
@@ -19,6 +20,7 @@ from experimenter.policies.network import Shape, initial_params, values, views
 from experimenter.policies.policy import Policy
 from experimenter.records import EnvSpec, Network, WeightedEnv
 from experimenter.rl.adam import Adam, clip_norm
+from experimenter.rl.defaults import default_hyperparameters, default_network
 from experimenter.rl.ppo import Learner, Rollout, advantages
 from experimenter.rl.rollout import Collector
 from experimenter.rl.schedule import allot, next_chunk
@@ -159,7 +161,8 @@ def test_schedules_end_and_never_overspend(steps, until, chunk_steps, num_envs, 
         done = (chunk.done if chunk.phase != at else done) + cost
         at, total, chunks = chunk.phase, total + cost, chunks + 1
         assert chunks < 10_000
-    assert num_envs <= total <= max(min(until, sum(steps)), num_envs * len(steps))
+    assert num_envs <= total <= max(until, num_envs)
+    assert total <= max(steps[0], num_envs) + sum(steps[1:])
 
 
 def test_environments_are_shared_out_by_weight() -> None:
@@ -203,3 +206,16 @@ def test_dormant_units_are_counted() -> None:
     assert learner.dormant_share(obs) == 0.0
     views(flat, shape)["hidden.0.weight"][:, :, :2] = 0.0
     assert learner.dormant_share(obs) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kind"),
+    [("CartPole-v1", "plain"), ("Pendulum-v1", "continuous"), ("FrozenLake-v1", "categorical")],
+)
+def test_defaults_are_chosen_by_the_kind_of_task(env_id: str, kind: str) -> None:
+    card = extract_card(EnvSpec(id=env_id), judge=None, steps=100)
+    hyper = default_hyperparameters(card)
+    assert (hyper.ent_coef == 0.0) == (kind == "continuous")
+    assert hyper.normalize_observations == (kind != "categorical")
+    renamed = card.model_copy(update={"spec": EnvSpec(id="Other-v9"), "title": "", "summary": ""})
+    assert default_hyperparameters(renamed) == hyper and default_network(renamed) == default_network(card)

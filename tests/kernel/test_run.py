@@ -21,12 +21,23 @@ from experimenter.records import Training
 from experimenter.workspace.locks import RunLock
 from experimenter.workspace.store import Workspace
 
-SMALL = {"budget_steps": 12_000, "confirm_seeds": 2, "designs": 4, "eval_episodes": 4, "card_steps": 200, "workers": 2}
+SMALL = {
+    "budget_steps": 12_000,
+    "confirm_seeds": 2,
+    "designs": 4,
+    "eval_episodes": 4,
+    "card_steps": 200,
+    "workers": 2,
+}
 
 
 def experimenter(*words, cwd=None, timeout=240):
     return subprocess.run(
-        [sys.executable, "-m", "experimenter", *words], capture_output=True, text=True, timeout=timeout, cwd=cwd
+        [sys.executable, "-m", "experimenter", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
     )
 
 
@@ -85,8 +96,13 @@ def test_the_random_control_is_the_same_loop_with_random_answers(small, workspac
 def test_every_counted_step_was_a_step_of_some_training_or_check(small, workspace):
     Experimenter("CartPole-v1", controls="native", **small).run("keep it up", name="counted")
     with Workspace.open(workspace, create=False) as store:
-        ledger, arms = store.ledger("counted"), [store.document("counted", f"arm:{n}") for n in ("winner", "native")]
-        searched = sum(c.training.env_steps for t in store.trials("counted") for c in t.candidates if c.training)
+        ledger, arms = (
+            store.ledger("counted"),
+            [store.document("counted", f"arm:{n}") for n in ("winner", "native")],
+        )
+        searched = sum(
+            c.training.env_steps for t in store.trials("counted") for c in t.candidates if c.training
+        )
         confirmed = sum(Training.model_validate(store.step(s)).env_steps for s in arms[0]["trainings"])
         control = sum(Training.model_validate(store.step(s)).env_steps for s in arms[1]["trainings"])
     assert ledger.control_env_steps == control
@@ -95,7 +111,9 @@ def test_every_counted_step_was_a_step_of_some_training_or_check(small, workspac
 
 
 def test_streams_events_in_order(small):
-    kinds = [event.kind for event in Experimenter("CartPole-v1", controls="none", **small).stream("keep it up")]
+    kinds = [
+        event.kind for event in Experimenter("CartPole-v1", controls="none", **small).stream("keep it up")
+    ]
     stops = ["recall", "propose", "design", "check", "diagnose", "reflect", "remember", "decide"]
     places = [kinds.index(f"{stop}.finished") for stop in stops]
     assert places == sorted(places)
@@ -144,7 +162,7 @@ def assert_same(root, undisturbed, result):
 
 def test_killed_at_random_moments_it_ends_the_same(workspace, undisturbed):
     dice = random.Random(1)
-    result = run_with_kills(workspace, [dice.uniform(0.2, 4.0) for _ in range(4)])
+    result = run_with_kills(workspace, [dice.uniform(0.5, 5.0) for _ in range(5)])
     assert_same(workspace, undisturbed, result)
 
 
@@ -156,7 +174,12 @@ def test_killed_at_twenty_random_moments_it_ends_the_same(workspace, undisturbed
 
 
 def test_lost_checkpoints_of_the_graph_lose_no_training(workspace, undisturbed):
-    settings = SMALL | {"workspace": str(workspace), "memory": "off", "chunk_steps": 1024, "controls": "native"}
+    settings = SMALL | {
+        "workspace": str(workspace),
+        "memory": "off",
+        "chunk_steps": 1024,
+        "controls": "native",
+    }
     agent = Experimenter("MountainCar-v0", **settings)
     for event in agent.stream("reach the flag", name="same"):
         if event.kind == "reflect.finished":
@@ -183,7 +206,9 @@ def test_a_larger_budget_goes_on_where_the_smaller_ended(small, workspace):
 
 def test_a_limit_in_seconds_is_hard(small):
     began = time.monotonic()
-    found = Experimenter("CartPole-v1", budget_seconds=6.0, **small | {"budget_steps": 3_000_000}).run("keep it up")
+    found = Experimenter("CartPole-v1", budget_seconds=6.0, **small | {"budget_steps": 3_000_000}).run(
+        "keep it up"
+    )
     assert time.monotonic() - began < 20.0
     assert found.status == "finished"
     assert found.ledger.seconds < 9.0

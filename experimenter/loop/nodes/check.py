@@ -24,8 +24,6 @@ from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion, run_view
 from experimenter.records import Candidate, Design
 
-PROBE_STEPS = 512
-
 
 def check(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
     ctx, cycle = runtime.context, state["cycle"]
@@ -44,10 +42,12 @@ def _check(ctx: RunContext, cycle: int) -> Outcome:
     spent, failures = Ledger(), list[NewEvent]()
     while pending:
         results = _probe_all(ctx, cycle, attempt, [candidates[i].design for i in pending])
-        spent += sum((_cost(result) for result in results), Ledger())
+        spent += sum((_cost(result, ctx.plan.probe_steps) for result in results), Ledger())
         failed = [(i, result) for i, result in zip(pending, results, strict=True) if not result.ok]
         failures += [_failure_event(candidates[i].design, result, attempt) for i, result in failed]
-        pending = [i for i, result in failed if _repair(ctx, cycle, candidates, i, result, attempt)]
+        affordable = spent.env_steps < ctx.plan.check_allowance(len(candidates)) * 2 // 3
+        repairs = ctx.settings.max_repairs - attempt if affordable else 0
+        pending = [i for i, result in failed if _repair(ctx, cycle, candidates, i, result, repairs)]
         attempt += 1
     data = {"cycle": cycle, "designs": len(candidates), "failures": len(failures)}
     data["discarded"] = sum(1 for item in candidates if item.discarded)
@@ -56,13 +56,13 @@ def _check(ctx: RunContext, cycle: int) -> Outcome:
 
 
 def _repair(
-    ctx: RunContext, cycle: int, candidates: list[Candidate], index: int, result: JobResult, attempt: int
+    ctx: RunContext, cycle: int, candidates: list[Candidate], index: int, result: JobResult, repairs: int
 ) -> bool:
     """Puts a corrected design in place and says whether there is one; otherwise the candidate is discarded."""
     failed = candidates[index]
     error = f"{result.message} {result.hint}".strip()
     design = None
-    if attempt < ctx.settings.max_repairs:
+    if repairs > 0:
         view = run_view(ctx, cycle, recalled(ctx, cycle))
         design = ctx.curriculum.repair(failed.design, error, proposed(ctx, cycle), view, ctx.ask)
     if design is None or design.hash == failed.design.hash:
@@ -96,18 +96,18 @@ def _probe_job(ctx: RunContext, cycle: int, job_id: str, item: Design) -> Job:
         "target_environment": ctx.card.spec.model_dump(mode="json"),
         "features": [feature.model_dump(mode="json") for feature in ctx.card.features],
         "seed": seeds(ctx.seed, "probe", 1, cycle)[0],
-        "steps": PROBE_STEPS,
+        "steps": ctx.plan.probe_steps,
         "champion": None if policy is None else str(ctx.workspace.root / policy.path),
         "allow_unsandboxed": ctx.settings.allow_unsandboxed,
     }
     return Job(id=job_id, kind="probe", payload=payload, silence=ctx.settings.silence_seconds)
 
 
-def _cost(result: JobResult) -> Ledger:
+def _cost(result: JobResult, probe_steps: int) -> Ledger:
+    """A failed probe does not tell what it took; it ended within its random rollouts, as a rule."""
     value: dict[str, Any] = result.value
-    return Ledger(
-        env_steps=int(value.get("env_steps", PROBE_STEPS)), eval_steps=int(value.get("eval_steps", 0))
-    )
+    steps, judged = int(value.get("env_steps", probe_steps)), int(value.get("eval_steps", 0))
+    return Ledger(env_steps=steps, eval_steps=judged)
 
 
 def _failure_event(item: Design, result: JobResult, attempt: int) -> NewEvent:

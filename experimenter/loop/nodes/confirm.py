@@ -18,7 +18,7 @@ from experimenter.loop.nodes.train import target
 from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion, search_steps_left
-from experimenter.records import Arm, Candidate, Trial
+from experimenter.records import Arm, Candidate, Design, Trial
 
 WORTH_RETURNING = 0.3
 MOST_CONFIRMATIONS = 3
@@ -40,19 +40,20 @@ def route_confirm(state: LoopState) -> str:
 
 
 def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
-    best = champion(ctx.trials())
-    steps_each = (ctx.plan.env_steps - ctx.ledger().env_steps) // ctx.plan.confirm_seeds
-    if best is None or steps_each < SMALLEST_DESIGN or _same_as_before(ctx, best):
-        words = "nothing to confirm" if best is None else "the confirmed winner stands"
-        return Outcome(value={"again": False}, events=(NewEvent(kind="note", data={"words": words}),))
-    arm = _train_and_judge(ctx, best, cycle, number, steps_each)
+    ordered = ctx.once("confirm_order", cycle, lambda: _order(ctx), index=number)
+    best = next((trial for trial in ctx.trials() if trial.id == ordered["trial"]), None)
+    if best is None or best.winner is None:
+        return Outcome(
+            value={"again": False}, events=(NewEvent(kind="note", data={"words": ordered["words"]}),)
+        )
+    arm = _train_and_judge(ctx, best.id, best.winner.design, cycle, number, ordered["steps"])
     again = _again(ctx, arm, number, ended)
-    winner = {"trial": best[0].id, "steps": steps_each, "number": number}
+    winner = {"trial": best.id, "steps": ordered["steps"], "number": number}
     documents = {"arm:winner": arm.model_dump(mode="json"), "winner": winner}
     if again:
         spent = ctx.ledger().env_steps
         documents["search_limit"] = {"steps": spent + (ctx.plan.env_steps - spent) // 2}
-    data = {"trial": best[0].id, "iqm": arm.interval.iqm, "low": arm.interval.low, "high": arm.interval.high}
+    data = {"trial": best.id, "iqm": arm.interval.iqm, "low": arm.interval.low, "high": arm.interval.high}
     data |= {
         "seeds": len(arm.scores),
         "success_rate": arm.success_rate,
@@ -64,15 +65,25 @@ def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
     )
 
 
-def _train_and_judge(
-    ctx: RunContext, best: tuple[Trial, Candidate], cycle: int, number: int, steps: int
-) -> Arm:
-    design = best[1].design.with_steps(steps)
-    ctx.emit("confirm.started", {"trial": best[0].id, "seeds": ctx.plan.confirm_seeds, "steps_each": steps})
+def _order(ctx: RunContext) -> Outcome:
+    """What to confirm and with how many steps per seed; stored first, because the ledger moves while it trains."""
+    best = champion(ctx.trials())
+    steps = (ctx.plan.env_steps - ctx.ledger().env_steps) // ctx.plan.confirm_seeds
+    if best is None:
+        return Outcome(value={"trial": None, "words": "there is nothing to confirm"})
+    if _same_as_before(ctx, best):
+        return Outcome(value={"trial": None, "words": "the confirmed winner stands"})
+    if steps < SMALLEST_DESIGN:
+        return Outcome(value={"trial": None, "words": "too few steps are left to confirm the best design"})
+    return Outcome(value={"trial": best[0].id, "steps": steps, "words": ""})
+
+
+def _train_and_judge(ctx: RunContext, trial: str, design: Design, cycle: int, number: int, steps: int) -> Arm:
+    ctx.emit("confirm.started", {"trial": trial, "seeds": ctx.plan.confirm_seeds, "steps_each": steps})
     return run_arm(
         ctx,
         "winner" if number == 0 else f"winner_{number + 1}",
-        design,
+        design.with_steps(steps),
         seeds(ctx.seed, "confirm_train", ctx.plan.confirm_seeds, number),
         cycle=cycle,
         role="confirm",

@@ -53,9 +53,8 @@ def _why_end(ctx: RunContext, cycle: int, confirmed: int) -> str:
 
 def _solved(ctx: RunContext) -> bool:
     best, wanted = champion(ctx.trials()), target(ctx)
-    if best is None or wanted is None or best[1].evaluation is None:
-        return False
-    return bool(best[1].evaluation.mean >= wanted)
+    score = best[1].true_score if best else None
+    return score is not None and wanted is not None and score >= wanted
 
 
 def _still_improving(ctx: RunContext) -> bool:

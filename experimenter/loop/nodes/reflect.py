@@ -9,10 +9,11 @@ from experimenter.events import NewEvent
 from experimenter.identity import digest
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.diagnose import diagnosed
+from experimenter.loop.nodes.judge import comparison
 from experimenter.loop.nodes.propose import proposed
 from experimenter.loop.nodes.train import target
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import attempt, champion, standing
+from experimenter.loop.view import attempt, champion
 from experimenter.questions import Reflect, Reflection
 from experimenter.records import Lesson, Trial
 
@@ -48,24 +49,18 @@ def _reflect(ctx: RunContext, cycle: int) -> Outcome:
 
 
 def _trial(ctx: RunContext, cycle: int) -> Trial:
-    """The trial with its best candidate, and its effect: the judge's mean less the champion's before it."""
-    candidates, task = diagnosed(ctx, cycle), proposed(ctx, cycle)
-    order = [i for i, item in enumerate(candidates) if item.evaluation is not None]
-    best = max(order, key=lambda i: standing(candidates[i]), default=None)
-    before = champion(tuple(trial for trial in ctx.trials() if trial.cycle < cycle))
-    effect = None
-    if best is not None and before is not None:
-        mine, other = candidates[best].evaluation, before[1].evaluation
-        effect = mine.mean - other.mean if mine and other else None
+    """The trial with its best candidate, and its effect against the champion before it."""
+    candidates, task, contest = diagnosed(ctx, cycle), proposed(ctx, cycle), comparison(ctx, cycle)
     return Trial(
         id=f"t{cycle}",
         cycle=cycle,
         task=task,
         lever=task.lever,
         candidates=candidates,
-        best=best,
-        baseline=before[0].id if before else None,
-        effect=effect,
+        best=contest.best if contest else None,
+        baseline=contest.baseline if contest else None,
+        effect=contest.effect if contest else None,
+        accepted=contest.accepted if contest else False,
     )
 
 
@@ -97,7 +92,7 @@ def _make_lesson(ctx: RunContext, trial: Trial, sentence: str) -> Lesson:
     if trial.effect is not None:
         evidence["effect"] = trial.effect
     if winner is not None and winner.evaluation is not None:
-        evidence["true_score"] = winner.evaluation.mean
+        evidence["true_score"] = winner.true_score or 0.0
     return Lesson(
         id=digest([reference, sentence]),
         sentence=sentence,

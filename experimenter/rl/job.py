@@ -1,0 +1,39 @@
+"""What a training is asked to do: plain data, so that it can be sent to a worker process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experimenter.envs.records import Feature
+from experimenter.records import Design, EnvSpec, JudgeSpec, Record
+
+__all__ = ["TrainJob"]
+
+
+class TrainJob(Record):
+    """A design to train with one seed, up to ``until`` learning steps of the design's own.
+
+    ``folder`` (absolute) keeps checkpoints, metrics and policies; ``relative`` is the same folder as seen from the
+    workspace, for ``PolicyRef.path``. Steps, ``env_steps`` and ``eval_steps`` of the result count from the beginning
+    of the training, also when it continues a shorter one.
+    """
+
+    step: str
+    design: Design
+    seed: int
+    features: tuple[Feature, ...]
+    target_environment: EnvSpec
+    folder: str
+    relative: str
+    until: int
+    chunk_steps: int = 16384
+    validation_seeds: tuple[int, ...]
+    judge: JudgeSpec
+    target: float | None = None
+    stop_at_plateau: bool = False
+    allow_unsandboxed: bool = False
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that ``relative`` and ``design.start.path`` start from."""
+        return Path(self.folder).parents[len(Path(self.relative).parts) - 1]
