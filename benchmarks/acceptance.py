@@ -85,7 +85,13 @@ def run(goal: Goal, seed: int) -> dict[str, Any]:
         wall = time.monotonic() - began
         share = orchestration(Path(folder))
     if done.returncode:
-        return {"env": goal.env, "seed": seed, "error": done.stderr.strip().splitlines()[-1:], "wall": wall}
+        return {
+            "env": goal.env,
+            "seed": seed,
+            "status": "failed",
+            "error": done.stderr.strip()[-300:],
+            "wall": wall,
+        }
     return {"env": goal.env, "seed": seed, "wall": wall, "orchestration": share, **json.loads(done.stdout)}
 
 
@@ -106,7 +112,7 @@ HEAD = (
 
 
 def line(goal: Goal, row: dict[str, Any]) -> str:
-    if "error" in row:
+    if row["status"] != "finished":
         return f"{goal.env:26}{row['seed']:>4}  {row['error']}"
     best, verdict = row["best"], row["verdict"].get("native", {})
     score, rate = best["true_score"], best["success_rate"]

@@ -15,7 +15,7 @@ from experimenter.records import EnvSpec, Evaluation, JudgeSpec
 __all__ = ["Validation", "Validator"]
 
 SHARE: Final = 0.15
-CHALLENGE_SHARE: Final = 0.6
+CHALLENGE_SHARE: Final = 0.3
 FEWEST: Final = 3
 MODES: Final[tuple[Literal["sample", "greedy"], ...]] = ("sample", "greedy")
 
