@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-__all__ = ["NAME", "ROLES", "canonical_json", "digest", "seeds", "step_id", "valid_name"]
+__all__ = ["NAME", "ROLES", "canonical_json", "digest", "role_of", "seeds", "step_id", "valid_name"]
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 ROLES: Final = (
@@ -80,6 +80,12 @@ def seeds(run_seed: int, role: str, count: int, *path: int | str) -> tuple[int, 
     while len(drawn) < count:
         drawn[int(rng.integers(0, 1 << _ROLE_BITS))] = None
     return tuple(high | low for low in drawn)
+
+
+def role_of(seed: int) -> str:
+    """The role that a seed was drawn for; what derives from it stays in that role. Other numbers search."""
+    number = seed >> _ROLE_BITS
+    return ROLES[number] if 0 <= number < len(ROLES) else ROLES[0]
 
 
 def valid_name(name: str, pattern: re.Pattern[str] = NAME) -> bool:

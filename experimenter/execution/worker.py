@@ -25,7 +25,7 @@ ROLES: Final[dict[str, dict[str, str]]] = {
     "judge": {"judge": "experimenter.judge.job:judge_job"},
     "card": {"card": "experimenter.execution.jobs:card_job"},
 }
-PROGRESS_SECONDS: Final = 0.5
+PROGRESS_SECONDS: Final = 1.0
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -92,7 +92,7 @@ def _function(role: str, kind: str) -> Callable[[dict[str, Any], Progress], dict
 
 
 def _reporter(job: str, wire_out: int) -> Progress:
-    """Sends progress at most twice a second; every call counts as a sign of life within that."""
+    """Sends progress at most once a second, which is also the sign of life that the executor listens for."""
     last = 0.0
 
     def report(data: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
 LOOK_EVERY = 0.5
+KNOWN_COMMANDS = frozenset({"stop", "pause", "resume"})
 SECONDS_EVERY = 5.0
 
 
@@ -169,6 +170,7 @@ class RunContext:
 
         Raises Stopped when asked to stop, BudgetSpent when a currency ran out, WorkspaceError on a full disk.
         """
+        self.refuse_unknown_commands()
         if self.asked_to_stop():
             raise Stopped("The run was asked to stop.", f"Go on with: experimenter resume {self.record.id}")
         self._check_disk()
@@ -183,6 +185,13 @@ class RunContext:
         over = exhausted(self._spent_by_now(), self.hard_limits) is not None
         self._pausing = self.asked_to_stop() or over or self._pause_wanted()
         return self._pausing
+
+    def refuse_unknown_commands(self) -> None:
+        """Commands that this release does not know are refused, so that no face waits for them."""
+        for command in self.workspace.pending(self.run):
+            if command.kind not in KNOWN_COMMANDS:
+                self.workspace.settle(command.id, "refused")
+                self.emit("note", {"words": f"the command {command.kind!r} is not known to this release"})
 
     def asked_to_stop(self) -> bool:
         names = (self.run, self.control_of) if self.control_of else (self.run,)

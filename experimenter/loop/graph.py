@@ -74,6 +74,7 @@ def drive(ctx: RunContext) -> None:
         for update in graph.stream(start, config, context=ctx, stream_mode="updates", durability="sync"):
             if "decide" in update:
                 _prune(saver, thread)
+                ctx.workspace.project_events(ctx.run)
 
 
 def _beginning(ctx: RunContext) -> Any:

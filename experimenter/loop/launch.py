@@ -257,6 +257,7 @@ def result(root: Path, run_id: str) -> RunResult:
         ledger = workspace.ledger(record.id)
         card = EnvCard.model_validate(workspace.document(record.id, "card"))
         trials = len(workspace.trials(record.id))
+        record = _as_it_is(workspace, record)
     base = RunResult.model_validate(stored) if stored else _unfinished(record, card, trials)
     changes: dict[str, Any] = {
         "status": record.status,
@@ -265,6 +266,19 @@ def result(root: Path, run_id: str) -> RunResult:
         "hint": record.hint,
     }
     return base.model_copy(update=changes | {"exit_code": _exit_code(record)})
+
+
+def _as_it_is(workspace: Workspace, record: RunRecord) -> RunRecord:
+    """A record that says "running" while no runner holds the lock belongs to a run that was killed."""
+    folder = workspace.run_folder(record.id)
+    if record.status not in ("running", "paused") or RunLock(folder).holder() is not None:
+        return record
+    words = {
+        "error": "The runner ended without a word; it was killed, or ran out of memory.",
+        "status": "stopped",
+    }
+    hint = f"What was finished is kept. Go on with: experimenter resume {record.id}"
+    return record.model_copy(update=words | {"hint": hint})
 
 
 def _unfinished(record: RunRecord, card: EnvCard, trials: int) -> RunResult:

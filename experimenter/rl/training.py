@@ -20,7 +20,7 @@ from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import TrainingFault
-from experimenter.identity import seeds
+from experimenter.identity import role_of, seeds
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.normaliser import Normaliser, RewardScaler
 from experimenter.policies.policy import Policy, flat_params, load_policy, save_policy
@@ -186,7 +186,7 @@ class _Trainer:
         hyper = stage.phase.hyperparameters
         rng = np.random.default_rng(np.random.SeedSequence([self.job.seed, STREAM["chunk"], s.chunk]))
         collector = stage.collector(s.chunk)
-        collector.reset(seeds(self.job.seed, "search_train", hyper.num_envs, "reset", s.chunk))
+        collector.reset(seeds(self.job.seed, role_of(self.job.seed), hyper.num_envs, "reset", s.chunk))
         stage.shaper.restart()
         scaler, episodes = self._scaler(stage.phase), EpisodeLog(hyper.num_envs)
         learns = hyper.normalize_observations and not self.policy.pipeline.categorical
@@ -265,7 +265,7 @@ class _Trainer:
         found = self._validate(self.validator.episodes(self.job.chunk_steps, known))
         if self._reached(found):
             found = self._more(found, len(self.job.validation_seeds))
-            s.ended = "target" if self._reached(found) else ""
+            s.ended = "target" if self.job.target is not None and found.cautious >= self.job.target else ""
         found = self._challenge(found)
         s.episode_length = found.episode_length
         s.curve.append(self._point(found, episodes, stats))

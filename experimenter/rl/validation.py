@@ -34,6 +34,12 @@ class Validation:
     def score(self) -> float:
         return float(np.mean(self.scores))
 
+    @property
+    def cautious(self) -> float:
+        """The mean less its standard error over episodes: what a target is held against before it is believed."""
+        n = len(self.scores)
+        return self.score - (float(np.std(self.scores, ddof=1)) / n**0.5 if n > 1 else 0.0)
+
     def gain_over(self, earlier: Sequence[float]) -> float:
         """By how much the mean is higher, on the seeds that both were asked, because some seeds are harder."""
         common = min(len(self.scores), len(earlier))

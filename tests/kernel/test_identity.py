@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experimenter.identity import NAME, ROLES, canonical_json, digest, seeds, slug, step_id, valid_name
+from experimenter.identity import (
+    NAME,
+    ROLES,
+    canonical_json,
+    digest,
+    role_of,
+    seeds,
+    slug,
+    step_id,
+    valid_name,
+)
 from experimenter.records import EnvSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -134,3 +144,10 @@ def test_a_slug_is_always_a_valid_new_name(words: str, taken: set[str]) -> None:
 def test_names_are_matched_whole(name: str) -> None:
     assert not valid_name(name)
     assert valid_name("a" * 40)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_derives_from_a_seed_stays_in_its_role(role: str) -> None:
+    for seed in seeds(3, role, 20):
+        assert role_of(seed) == role
+        assert {role_of(other) for other in seeds(seed, role_of(seed), 5, "reset")} == {role}

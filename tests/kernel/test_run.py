@@ -266,3 +266,27 @@ def test_wrong_settings_are_refused_before_anything_is_written(small, workspace,
     with pytest.raises(error):
         Experimenter("CartPole-v1", **small | settings).run("try")
     assert not (workspace / "runs").exists()
+
+
+def test_a_paused_run_waits_and_goes_on(small, workspace):
+    agent = Experimenter("CartPole-v1", controls="none", **small | {"budget_steps": 60_000})
+    events = agent.stream("keep it up", name="calm")
+    next(event for event in events if event.kind == "training.started")
+    with Workspace.open(workspace, create=False) as store:
+        store.send("calm", "pause")
+        store.send("calm", "dance")
+        next(event for event in events if event.kind == "run.paused")
+        assert store.run("calm").status == "paused"
+        store.send("calm", "resume")
+    kinds = [event.kind for event in events]
+    assert kinds.count("run.resumed") == 1
+    assert kinds[-1] == "run.finished"
+
+
+def test_a_killed_runner_is_told_from_a_running_one(small, workspace):
+    agent = Experimenter("CartPole-v1", controls="none", **small | {"budget_steps": 200_000})
+    next(event for event in agent.stream("keep it up", name="gone") if event.kind == "training.started")
+    kill_runner(agent.workspace, "gone")
+    found = agent.result("gone")
+    assert (found.status, found.exit_code) == ("stopped", 130)
+    assert "resume gone" in found.hint

@@ -62,7 +62,8 @@ def _still_improving(ctx: RunContext) -> bool:
     best = champion(ctx.trials())
     if best is None or best[0].lever == "native" or not best[1].training or (best[0].effect or 0.0) <= 0.0:
         return False
-    if best[1].training.steps < ctx.plan.design_steps:
+    unspent = ctx.plan.design_steps - best[1].training.steps
+    if unspent >= best[1].design.phases[-1].hyperparameters.rollout:
         return False
     try:
         answer = ctx.ask(ReadCurve(points=best[1].training.curve, target=target(ctx)))

@@ -62,7 +62,8 @@ class Measure:
 class Term:
     """One named component: ``weight`` (in units of reward) times what ``kind`` makes of the measure.
 
-    ``potential`` pays gamma*Phi(next) - Phi(now), ``dense`` pays Phi(next), ``first_time`` and ``change`` pay a flag's
+    ``potential`` pays gamma*Phi(next) - Phi(now) with Phi = 0 once terminated, which leaves the best policies what
+    they were (Ng, Harada and Russell 1999); ``dense`` pays Phi(next), ``first_time`` and ``change`` pay a flag's
     rise; ``native``, ``ending``, ``survival`` and ``effort`` need no measure.
     """
 

@@ -95,7 +95,8 @@ def _value(term: Term) -> str:
         feature = term.features[0]
         return f"{term.weight} * (t.next.{feature} - t.now.{feature})"
     if term.kind == "potential":
-        return f"{term.weight} * (t.gamma * {term.name}_next - {term.name}_now)"
+        ahead = f"t.gamma * (1.0 - t.terminated) * {term.name}_next"
+        return f"{term.weight} * ({ahead} - {term.name}_now)"
     if term.kind == "dense":
         return f"{term.weight} * {term.name}_next"
     if term.kind == "native" and term.weight == 1.0:
