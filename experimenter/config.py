@@ -82,7 +82,7 @@ class Settings(Record):
         default=False, description="Run generated code even where it cannot be contained. Dangerous."
     )
     min_free_megabytes: int = Field(
-        default=200, ge=0, description="Below so much free disk space a run pauses."
+        default=200, ge=0, description="Below so much free disk space a run ends, to be resumed."
     )
     eval_episodes: int = Field(
         default=20, ge=1, le=10_000, description="Held-out episodes that score one policy."

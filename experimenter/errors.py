@@ -11,6 +11,7 @@ ExperimenterError                exit 1   something failed, and the message says
 │   └── RunLocked                         another process holds the run
 ├── ProgramRejected              exit 1   a reward program failed a gate (normally repaired, never shown)
 ├── TrainingFault                exit 1   a training ended without a policy
+├── PlannerRefused               exit 1   the planner does not answer this question
 └── Stopped                      exit 130 asked to stop; what was finished is kept
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "EnvironmentFault",
     "ExperimenterError",
     "NotFound",
+    "PlannerRefused",
     "ProgramRejected",
     "RunLocked",
     "Stopped",
@@ -97,6 +99,10 @@ class ProgramRejected(ExperimenterError):
 
 
 class TrainingFault(ExperimenterError):
+    pass
+
+
+class PlannerRefused(ExperimenterError):
     pass
 
 

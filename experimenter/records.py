@@ -396,7 +396,11 @@ class Comparison(Record):
 
 
 class Arm(Record):
-    """An arm of the final comparison: per-seed scores of policies confirmed on fresh seeds, and what it cost."""
+    """An arm of the final comparison: per-seed scores of policies confirmed on fresh seeds, and what it cost.
+
+    The ``failed`` trainings among them ended without a policy and score what random actions score. ``epoch`` counts
+    how often the run's budget had been raised.
+    """
 
     name: str
     trainings: tuple[str, ...]
@@ -405,6 +409,8 @@ class Arm(Record):
     success_rate: float | None = None
     env_steps: int = 0
     eval_steps: int = 0
+    failed: int = 0
+    epoch: int = 0
 
 
 Skill.model_rebuild()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 from gymnasium.spaces import Discrete
@@ -12,6 +13,7 @@ from experimenter.envs.discover import discover
 from experimenter.envs.docstrings import action_meanings, docstring, summary
 from experimenter.envs.families import family
 from experimenter.envs.judging import judge_for
+from experimenter.envs.limits import own_limit
 from experimenter.envs.parameters import data_names
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.probe import Probe, probe
@@ -21,11 +23,19 @@ from experimenter.envs.spaces import action_kind, space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.records import EnvSpec
 
-__all__ = ["extract_card"]
+__all__ = ["Progress", "extract_card"]
+
+Progress = Callable[[dict[str, Any]], None]
+# From so many random episodes that ended by themselves on, these and no assumed limit say how long episodes are.
+ENOUGH_EPISODES: Final = 10
 
 
-def extract_card(spec: EnvSpec, *, judge: str | None, steps: int = 2000, seed: int = 0) -> EnvCard:
+def extract_card(
+    spec: EnvSpec, *, judge: str | None, steps: int = 2000, seed: int = 0, progress: Progress | None = None
+) -> EnvCard:
     """Builds the card by ``steps`` random steps; the same for the same seed, but for ``random.steps_per_second``.
+
+    ``progress`` hears ``{"steps", "until"}`` after every step and parameter that was tried, as a sign of life.
 
     Raises NotFound for an unknown environment, EnvironmentFault for one that fails or cannot be learned from, and
     UsageError for a judge that cannot be read.
@@ -35,16 +45,19 @@ def extract_card(spec: EnvSpec, *, judge: str | None, steps: int = 2000, seed: i
     try:
         action_kind(vector.action_space)
         Pipeline.for_space(vector.observation_space)
-        met = probe(vector, steps, seed)
-        parameters, fixed = _parameters(spec, vector)
+        hear = progress or _silent
+        met = probe(vector, steps, seed, lambda done: hear({"steps": done, "until": steps}))
+        parameters, fixed = _parameters(spec, vector, lambda: hear({"steps": steps, "until": steps}))
         return _card(spec, vector, met, judge, parameters, fixed)
     finally:
         vector.close()
 
 
-def _parameters(spec: EnvSpec, vector: SyncVector) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
+def _parameters(
+    spec: EnvSpec, vector: SyncVector, alive: Callable[[], None]
+) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
     owner, inner = family(spec.family), vector.unwrapped()
-    kept, fixed = tried(owner, spec, owner.schema(spec), inner)
+    kept, fixed = tried(owner, spec, owner.schema(spec), inner, alive)
     named = {parameter.name for parameter in kept} | set(fixed)
     return kept, (*fixed, *(name for name in data_names(type(inner)) if name not in named))
 
@@ -61,6 +74,7 @@ def _card(
     text = docstring(type(inner))
     registered = vector.env_spec()
     placed = met.placed or None
+    limit, assumed = _limit(vector, met)
     return EnvCard(
         spec=spec,
         title=spec.id.rpartition(":")[2],
@@ -75,7 +89,8 @@ def _card(
         parameters=parameters,
         fixed_parameters=fixed,
         random=met.rollouts,
-        max_episode_steps=_limit(inner, registered, met),
+        max_episode_steps=limit,
+        assumed_limit=assumed,
         reward_threshold=getattr(registered, "reward_threshold", None),
         judge=judge_for(judge, spec, info_flags=met.info_flags),
         has_source=_has_source(type(inner)),
@@ -95,14 +110,21 @@ def _meanings(inner: Any, text: str, vector: SyncVector) -> tuple[str, ...]:
     return told
 
 
-def _limit(inner: Any, registered: Any, met: Probe) -> int | None:
-    """Steps after which an episode is cut: the registered limit, else the one that the environment keeps itself."""
-    limit = getattr(registered, "max_episode_steps", None)
-    for name in ("max_steps", "max_episode_steps"):
-        own = getattr(inner, name, None)
-        if limit is None and isinstance(own, int) and own >= met.rollouts.length_max:
-            limit = own
-    return limit
+def _limit(vector: SyncVector, met: Probe) -> tuple[int | None, int | None]:
+    """Steps after which an episode is cut, and the limit that was assumed because the environment has none."""
+    assumed, rollouts = vector.assumed_limit(), met.rollouts
+    if assumed is None:
+        return getattr(vector.env_spec(), "max_episode_steps", None), None
+    own = own_limit(vector.unwrapped())
+    if own is not None and own >= rollouts.length_max:
+        return own, None
+    if rollouts.terminated_share < 1 and rollouts.episodes and rollouts.length_max < assumed:
+        return None, None
+    return (assumed if rollouts.episodes < ENOUGH_EPISODES else None), assumed
+
+
+def _silent(_: dict[str, Any]) -> None:
+    return None
 
 
 def _has_source(env_class: type) -> bool:

@@ -15,12 +15,13 @@ __all__ = ["make", "spec_for"]
 
 
 def make(spec: EnvSpec) -> gymnasium.Env[Any, Any]:
-    """The environment, without rendering and without Gymnasium's passive checker.
+    """The environment, without rendering and without Gymnasium's passive checker, with episodes that always end.
 
     Raises NotFound (unknown id, parameter or family, with did-you-mean) and EnvironmentFault (its own error's text).
     """
-    made: gymnasium.Env[Any, Any] = family(spec.family).make(spec)
-    return made
+    from experimenter.envs.limits import limited
+
+    return limited(family(spec.family).make(spec))
 
 
 def spec_for(env_id: str, kwargs: Mapping[str, Json] | None = None) -> EnvSpec:

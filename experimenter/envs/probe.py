@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -79,8 +79,12 @@ class _Tally:
         )
 
 
-def probe(vector: SyncVector, steps: int, seed: int) -> Probe:
+def probe(
+    vector: SyncVector, steps: int, seed: int, alive: Callable[[int], None] = lambda done: None
+) -> Probe:
     """``steps`` random steps in a vector of one environment; deterministic for a seed, but for the speed.
+
+    ``alive`` hears after every step how many were done, so that a slow environment does not look like a hanging one.
 
     Raises EnvironmentFault, also when a single step or reset lasts longer than 20 seconds.
     """
@@ -106,6 +110,7 @@ def probe(vector: SyncVector, steps: int, seed: int) -> Probe:
         infos.add(moved.infos[0])
         if moved.obs is not moved.next_obs:
             placed |= placed_objects(vector.unwrapped())
+        alive(number + 1)
     rollouts = tally.result(seconds)
     return Probe(kept.batches(), rollouts, infos.keys(), infos.flags(), frozenset(placed))
 

@@ -5,6 +5,7 @@ A parameter that changes the spaces is fixed: a policy could not move between it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import gymnasium
@@ -22,9 +23,16 @@ _NARROWINGS: Final = 4
 
 
 def tried(
-    owner: Family, spec: EnvSpec, schema: tuple[Parameter, ...], env: gymnasium.Env[Any, Any]
+    owner: Family,
+    spec: EnvSpec,
+    schema: tuple[Parameter, ...],
+    env: gymnasium.Env[Any, Any],
+    alive: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
-    """The parameters that may vary, with ranges that were tried (one reset each), and the names of the fixed ones."""
+    """The parameters that may vary, with ranges that were tried (one reset each), and the names of the fixed ones.
+
+    ``alive`` is called after each parameter, as a sign of life.
+    """
     kept: list[Parameter] = []
     fixed: list[str] = []
     for parameter in schema:
@@ -33,6 +41,7 @@ def tried(
             kept.append(narrowed)
         if narrowed is None or len(narrowed.choices) == 1:
             fixed.append(parameter.name)
+        alive()
     return tuple(kept), tuple(fixed)
 
 

@@ -75,7 +75,11 @@ class RandomRollouts(Record):
 
 
 class EnvCard(Record):
-    """Everything known about an environment before the first training. Volatile: ``random.steps_per_second``."""
+    """Everything known about an environment before the first training. Volatile: ``random.steps_per_second``.
+
+    ``assumed_limit`` is where episodes are cut although the environment declares no limit; ``max_episode_steps`` is
+    the same there, but ``None`` where random episodes ended by themselves often enough to speak for its length.
+    """
 
     spec: EnvSpec
     title: str = ""
@@ -91,6 +95,7 @@ class EnvCard(Record):
     fixed_parameters: tuple[str, ...] = ()
     random: RandomRollouts
     max_episode_steps: int | None = None
+    assumed_limit: int | None = None
     reward_threshold: float | None = None
     judge: JudgeSpec = JudgeSpec()
     has_source: bool = True

@@ -22,7 +22,9 @@ def _lines(card: EnvCard) -> Iterator[str]:
     yield f"Judge         {card.judge.words}"
     if card.reward_threshold is not None:
         yield f"Threshold     {card.reward_threshold:g} (a return that counts as solved)"
-    if card.max_episode_steps is not None:
+    if card.assumed_limit is not None:
+        yield f"Episode       at most {card.assumed_limit} steps (cut there, because it declares no limit)"
+    elif card.max_episode_steps is not None:
         yield f"Episode       at most {card.max_episode_steps} steps"
     meanings = f": {', '.join(card.action_meanings)}" if card.action_meanings else ""
     yield f"Actions       {card.action_kind.replace('_', ' ')}{meanings}"

@@ -18,6 +18,7 @@ from gymnasium.wrappers import TimeLimit
 
 from experimenter.envs.checks import Batch, Broken, ObservationReader, check_infos, read_flags, read_rewards
 from experimenter.envs.faults import foreign, raised
+from experimenter.envs.limits import AssumedLimit
 from experimenter.envs.make import make
 from experimenter.envs.pipeline import Observations
 from experimenter.errors import EnvironmentFault, ExperimenterError
@@ -129,6 +130,11 @@ class SyncVector:
         """Gymnasium's own registration record of the first environment, or ``None``."""
         return self._envs[0].spec
 
+    def assumed_limit(self) -> int | None:
+        """After how many steps episodes of the first environment are cut though it declares no limit, or ``None``."""
+        env = self._envs[0]
+        return env._max_episode_steps if isinstance(env, AssumedLimit) else None
+
     def _same_spaces(self) -> None:
         for spec, env in zip(self.specs, self._envs, strict=True):
             same = env.observation_space == self.observation_space and env.action_space == self.action_space
@@ -192,6 +198,6 @@ class SyncVector:
 
 def _without_limit(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], int]:
     """What to step, and after how many steps to cut: the outermost time limit is counted here, for speed."""
-    if type(env) is TimeLimit:
+    if type(env) is TimeLimit or isinstance(env, AssumedLimit):
         return env.env, env._max_episode_steps
     return env, _NO_LIMIT

@@ -14,7 +14,9 @@ def card_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from experimenter.envs.make import spec_for
 
     spec = spec_for(payload["id"], payload["kwargs"])
-    card = extract_card(spec, judge=payload["judge"], steps=payload["steps"], seed=payload["seed"])
+    card = extract_card(
+        spec, judge=payload["judge"], steps=payload["steps"], seed=payload["seed"], progress=progress
+    )
     return {"card": card.model_dump(mode="json")}
 
 

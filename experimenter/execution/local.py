@@ -68,9 +68,13 @@ class _Worker:
     def silent_for(self) -> float:
         return time.monotonic() - self.heard
 
-    def kill(self) -> None:
+    def end(self) -> None:
+        """Kills the process and waits until it is gone, so that nobody gives it another job."""
         self.process.kill()
         self.process.wait()
+
+    def kill(self) -> None:
+        self.end()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -172,7 +176,7 @@ def _hear(worker: _Worker, progress: Callable[[str, dict[str, Any]], None]) -> J
     try:
         messages = worker.inbox.feed(data)
     except WireError as error:
-        worker.process.kill()
+        worker.end()
         return JobResult(id=worker.job.id, ok=False, error="TrainingFault", message=str(error))
     for message in messages:
         if "progress" in message:
@@ -198,7 +202,7 @@ def _died(worker: _Worker) -> JobResult:
 def _too_silent(worker: _Worker) -> JobResult | None:
     if worker.job is None or worker.silent_for() < worker.job.silence:
         return None
-    worker.process.kill()
+    worker.end()
     return JobResult(
         id=worker.job.id,
         ok=False,

@@ -64,9 +64,9 @@ def probe(payload: dict[str, Any], progress: Progress) -> Probe:
         with open_program(phase.reward, allow_unsandboxed=job.allow_unsandboxed) as program:
             if program is not None:
                 level = program.level
-                random, steps = _random_rollout(job, phase)
+                random, steps = _random_rollout(job, phase, progress)
                 shares = _try_program(job, phase, program, random)
-                agreement, ranked = _rank(job, phase, program, random)
+                agreement, ranked = _rank(job, phase, program, random, progress)
                 spent += steps + ranked
     first, evaluated = _first_rollout(job, progress)
     return Probe(
@@ -78,14 +78,14 @@ def probe(payload: dict[str, Any], progress: Progress) -> Probe:
     )
 
 
-def _random_rollout(job: ProbeJob, phase: Phase) -> tuple[Experience, int]:
+def _random_rollout(job: ProbeJob, phase: Phase, progress: Progress) -> tuple[Experience, int]:
     """``job.steps`` transitions of an untrained policy, which acts close to uniformly."""
     vector = SyncVector(
         [phase.environments[i % len(phase.environments)].environment for i in range(NUM_ENVS)], NUM_ENVS
     )
     try:
         policy = _untrained(job, vector)
-        rollout = _collect(vector, policy, job.seed, job.steps // NUM_ENVS)
+        rollout = _collect(vector, policy, job.seed, job.steps // NUM_ENVS, progress)
         return rollout, rollout.native.size
     finally:
         vector.close()
@@ -99,10 +99,10 @@ def _untrained(job: ProbeJob, vector: SyncVector) -> Policy:
     return policy
 
 
-def _collect(vector: SyncVector, policy: Policy, seed: int, steps: int) -> Experience:
+def _collect(vector: SyncVector, policy: Policy, seed: int, steps: int, progress: Progress) -> Experience:
     collector = Collector(vector, policy)
     collector.reset(seeds(seed, "probe", vector.num_envs, "reset"))
-    return collector.collect(steps, np.random.default_rng(seed))
+    return collector.collect(steps, np.random.default_rng(seed), alive=lambda: progress({"steps": 0}))
 
 
 def _try_program(job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience) -> dict[str, float]:
@@ -155,7 +155,7 @@ def _rank(job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience
     vector = SyncVector(job.target_environment, CHAMPION_EPISODES)
     try:
         length = len(random.native) * NUM_ENVS // CHAMPION_EPISODES
-        played = _collect(vector, load_policy(Path(job.champion)), job.seed, length)
+        played = _collect(vector, load_policy(Path(job.champion)), job.seed, length, progress)
     finally:
         vector.close()
     good, bad = _returns(job, phase, program, played), _returns(job, phase, program, random)

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experimenter.envs.faults import foreign
+from experimenter.envs.limits import ASSUMED_STEPS, declared_limit
 from experimenter.envs.spaces import Leaf
 from experimenter.errors import EnvironmentFault
 from experimenter.records import EnvSpec, JudgeSpec
 
-__all__ = ["LENGTH_CAP", "Episode", "Measures", "Observation", "Seat"]
+__all__ = ["Episode", "Measures", "Observation", "Seat"]
 
-LENGTH_CAP: Final = 10_000
 Observation = tuple[NDArray[Any], ...]
 """One observation: an array for each numeric leaf of the space, in the leaves' order."""
 
@@ -60,7 +60,8 @@ class _Tally:
 class Seat:
     """One environment object, made once, reset with each episode's seed.
 
-    ``cap`` is the environment's own ``max_episode_steps``, or 10,000 where it declares none.
+    ``cap`` is the limit that the environment declares, or 10,000. ``make`` cuts episodes where none is declared, so
+    that only one that overruns its own limit ever meets it.
     """
 
     def __init__(
@@ -68,8 +69,7 @@ class Seat:
     ) -> None:
         self._env, self._spec, self._judge, self._measures = env, spec, judge, measures
         self._leaves = tuple(leaves)
-        self._declared = getattr(env.spec, "max_episode_steps", None)
-        self.cap = int(self._declared or LENGTH_CAP)
+        self.cap = declared_limit(env) or ASSUMED_STEPS
         self._action_shape = tuple(env.action_space.shape or ())
         self._action_dtype = env.action_space.dtype
         self._tally = _Tally(seed=0)
@@ -177,9 +177,8 @@ class Seat:
         )
 
     def _endless(self) -> NoReturn:
-        whose = "its own max_episode_steps" if self._declared else "the judge's cap where none is declared"
         raise EnvironmentFault(
             f"{self._spec.id} did not end the episode with seed {self._tally.seed} "
-            f"within {self.cap:,} steps ({whose}).",
-            "Register the environment with max_episode_steps, so that every episode ends.",
+            f"within {self.cap:,} steps (its own max_episode_steps).",
+            "Truncate episodes where its max_episode_steps says, or register it with gymnasium.register.",
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experimenter.identity import seeds
-from experimenter.judge.statistics import interval, iqm
-from experimenter.loop.context import BudgetSpent, RunContext
+from experimenter.judge.statistics import interval
+from experimenter.loop.context import RunContext
 from experimenter.loop.trainings import Order, judge_all, train_all
-from experimenter.records import Arm, Design, Evaluation, Training
+from experimenter.records import Arm, Design, Evaluation, Training, TrueReturn
 
 
 def confirm_seeds(ctx: RunContext) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ def run_arm(
     target: float | None = None,
     stop_at_plateau: bool = False,
 ) -> Arm:
-    """Trains ``design`` once per seed and has the judge score each policy. Raises BudgetSpent without a policy."""
+    """Trains ``design`` once per seed and has the judge score each policy."""
     orders = [
         Order(
             design=design,
@@ -43,23 +43,26 @@ def run_arm(
         )
         for index, seed in enumerate(train_seeds)
     ]
-    trainings = [item for item in train_all(ctx, orders) if item is not None and item.policy is not None]
-    if not trainings:
-        raise BudgetSpent(f"No training of the arm {name!r} ended with a policy.")
+    trainings = [item for item in train_all(ctx, orders) if item is not None]
     policies = [(item.policy, ctx.card.spec) for item in trainings if item.policy is not None]
     evaluations = judge_all(ctx, policies, confirm_seeds(ctx), cycle, f"arm:{name}")
     return _arm(ctx, name, trainings, evaluations)
 
 
 def _arm(ctx: RunContext, name: str, trainings: Sequence[Training], evaluations: Sequence[Evaluation]) -> Arm:
-    scores = tuple(item.mean for item in evaluations)
+    """A training that failed counts as random actions do, in every arm alike: leaving it out would flatter the arm."""
+    failed = len(trainings) - len(evaluations)
+    floor = TrueReturn(ctx.card.random.return_mean)
+    scores = (*(item.mean for item in evaluations), *([floor] * failed))
     rates = [item.success_rate for item in evaluations if item.success_rate is not None]
     return Arm(
         name=name,
         trainings=tuple(item.step for item in trainings),
         scores=scores,
         interval=interval(scores, ctx.seed),
-        success_rate=float(iqm(rates)) if rates else None,
+        success_rate=sum(rates) / len(scores) if rates else None,
         env_steps=sum(item.env_steps for item in trainings),
         eval_steps=sum(item.eval_steps for item in trainings) + sum(item.eval_steps for item in evaluations),
+        failed=failed,
+        epoch=ctx.plan.epoch,
     )

@@ -10,6 +10,7 @@ from experimenter.config import Settings
 from experimenter.envs.records import EnvCard
 from experimenter.errors import WorkspaceError
 from experimenter.execution.local import LocalExecutor
+from experimenter.identity import digest
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import Plan, make_plan, nominal_steps
 from experimenter.records import Budget
@@ -45,13 +46,13 @@ def plan_for(workspace: Workspace, record: RunRecord, settings: Settings) -> Pla
 
     The length of a chunk and of a design never change within a run, so that stored trainings stay valid.
     """
-    steps = record.goal.budget.env_steps
+    budget = record.goal.budget
     stored = workspace.document(record.id, "plan")
-    if stored is not None and (steps is None or stored["env_steps"] == steps):
+    if stored is not None and Plan.model_validate(stored).budget == budget:
         return Plan.model_validate(stored)
     fresh = make_plan(
-        steps or nominal_steps(), settings.confirm_seeds, settings.designs, settings.chunk_steps
-    )
+        budget.env_steps or nominal_steps(), settings.confirm_seeds, settings.designs, settings.chunk_steps
+    ).model_copy(update={"budget": budget})
     if stored is not None:
         first = Plan.model_validate(stored)
         kept = {
@@ -73,9 +74,11 @@ def _share_out_again(workspace: Workspace, run: str, plan: Plan) -> None:
 
 def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
     """The ``random`` control: the same loop, card, number of trials and halving, answers drawn uniformly."""
-    run = f"{ctx.run[:30]}_random" + (f"_{ctx.plan.epoch}" if ctx.plan.epoch else "")
-    if run not in {item.id for item in ctx.workspace.runs()}:
+    run = f"{ctx.run[:21]}_random_{digest([ctx.run, ctx.plan.epoch])[:10]}"
+    if run not in ctx.workspace.run_names():
         _create_twin(ctx, run, env_steps)
+    ctx.workspace.put_document(run, "control_of", {"run": ctx.run})
+    ctx.workspace.put_document(run, "card", ctx.card.model_dump(mode="json"))
     record = ctx.workspace.run(run)
     settings = Settings.model_validate(record.settings)
     return RunContext(
@@ -88,7 +91,7 @@ def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
         curriculum=plugins.load("curricula", ctx.record.curriculum)(),
         executor=ctx.executor,
         max_trials=max(1, len(ctx.trials())),
-        control_of=ctx.run,
+        parent=ctx,
         stop_requested=ctx.stop_requested,
     )
 
@@ -98,5 +101,3 @@ def _create_twin(ctx: RunContext, run: str, env_steps: int) -> None:
     settings = {**ctx.record.settings, "controls": "none", "planner": "random", "memory": "off"}
     changes = {"id": run, "goal": goal, "settings": settings, "planner": "random", "pid": None}
     ctx.workspace.create_run(ctx.record.model_copy(update=changes))
-    ctx.workspace.put_document(run, "card", ctx.card.model_dump(mode="json"))
-    ctx.workspace.put_document(run, "control_of", {"run": ctx.run})

@@ -97,7 +97,7 @@ def _with(candidate: Candidate, evaluation: Evaluation) -> Candidate:
 def _order(ctx: RunContext, cycle: int, trial: str, design: Design) -> Order:
     return Order(
         design=design,
-        seed=seeds(ctx.seed, "search_train", 1, "replicate")[0],
+        seed=seeds(ctx.seed, ctx.train_role, 1, "replicate")[0],
         until=ctx.plan.design_steps,
         place=f"trials/{trial}/again-{design.name}",
         cycle=cycle,

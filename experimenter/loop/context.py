@@ -17,7 +17,7 @@ from experimenter.budget import Ledger, exhausted
 from experimenter.config import Settings
 from experimenter.contracts import Curriculum, Executor, Memory, Planner
 from experimenter.envs.records import EnvCard
-from experimenter.errors import ExperimenterError, Stopped, WorkspaceError
+from experimenter.errors import ExperimenterError, PlannerRefused, Stopped, WorkspaceError
 from experimenter.events import NewEvent
 from experimenter.identity import digest, step_id
 from experimenter.loop.plan import Plan
@@ -61,7 +61,7 @@ class Clock:
 
 @dataclass
 class RunContext:
-    """One run in the hands of its runner. ``control_of`` names the parent when this run is a control arm."""
+    """One run in the hands of its runner. ``parent`` is the run whose control arm this one is, if it is one."""
 
     workspace: Workspace
     record: RunRecord
@@ -73,7 +73,7 @@ class RunContext:
     executor: Executor
     memory: Memory | None = None
     max_trials: int | None = None
-    control_of: str | None = None
+    parent: RunContext | None = None
     clock: Clock = field(default_factory=Clock)
     stop_requested: Callable[[], bool] = lambda: False
     _looked: float = 0.0
@@ -82,6 +82,11 @@ class RunContext:
     @property
     def run(self) -> str:
         return self.record.id
+
+    @property
+    def train_role(self) -> str:
+        """The role of the search's training seeds."""
+        return "search_train" if self.parent is None else "control_train"
 
     @property
     def seed(self) -> int:
@@ -162,7 +167,7 @@ class RunContext:
             self.run, key, question.kind, question.model_dump(mode="json"), _write_answer(answer), {}
         )
         if isinstance(answer, Refusal):
-            raise ExperimenterError(f"The planner refused {question.kind}: {answer.reason}")
+            raise PlannerRefused(f"The planner refused {question.kind}: {answer.reason}")
         return answer
 
     def heed(self) -> None:
@@ -174,16 +179,22 @@ class RunContext:
         if self.asked_to_stop():
             raise Stopped("The run was asked to stop.", f"Go on with: experimenter resume {self.record.id}")
         self._check_disk()
-        if (why := exhausted(self._spent_by_now(), self.hard_limits)) is not None and self.control_of is None:
+        if (why := self.over_budget()) is not None:
             raise BudgetSpent(why)
+
+    def over_budget(self) -> str | None:
+        """Which currency ran out, in words; a control spends on its parent's account."""
+        if self.parent is not None:
+            return self.parent.over_budget()
+        return exhausted(self._spent_by_now(), self.hard_limits)
 
     def interrupted(self) -> bool:
         """Whether work in progress must end now; cheap enough to be polled."""
         if time.monotonic() - self._looked < LOOK_EVERY:
             return self._pausing
         self._looked = time.monotonic()
-        over = exhausted(self._spent_by_now(), self.hard_limits) is not None
-        self._pausing = self.asked_to_stop() or over or self._pause_wanted()
+        over = self.over_budget() is not None
+        self._pausing = self.asked_to_stop() or over or self._disk_is_low() or self._pause_wanted()
         return self._pausing
 
     def refuse_unknown_commands(self) -> None:
@@ -194,13 +205,15 @@ class RunContext:
                 self.emit("note", {"words": f"the command {command.kind!r} is not known to this release"})
 
     def asked_to_stop(self) -> bool:
-        names = (self.run, self.control_of) if self.control_of else (self.run,)
-        return self.stop_requested() or any(
-            command.kind == "stop" for name in names for command in self.workspace.pending(name)
-        )
+        asked = any(command.kind == "stop" for command in self.workspace.pending(self.run))
+        return asked or self.stop_requested() or (self.parent is not None and self.parent.asked_to_stop())
 
     def wait_while_paused(self) -> None:
         """Returns at once unless a pause is pending; then when ``resume`` or ``stop`` arrives."""
+        if self.parent is not None:
+            self.parent.wait_while_paused()
+            self._pausing = False
+            return
         if not self._pause_wanted():
             self._pausing = False
             return
@@ -214,6 +227,8 @@ class RunContext:
         self.emit("run.resumed", {})
 
     def _pause_wanted(self) -> bool:
+        if self.parent is not None:
+            return self.parent._pause_wanted()
         wanted = False
         for command in self.workspace.pending(self.run):
             if command.kind == "pause":
@@ -242,11 +257,13 @@ class RunContext:
         limit = self.budget.seconds
         return limit is not None and self._spent_by_now().seconds >= limit / 2
 
+    def _disk_is_low(self) -> bool:
+        return free_megabytes(self.workspace.root) < self.settings.min_free_megabytes
+
     def _check_disk(self) -> None:
-        free = free_megabytes(self.workspace.root)
-        if free < self.settings.min_free_megabytes:
+        if self._disk_is_low():
             raise WorkspaceError(
-                f"Only {free} MB are free under {self.workspace.root}.",
+                f"Less than {self.settings.min_free_megabytes} MB are free under {self.workspace.root}.",
                 f"Free some space, then: experimenter resume {self.record.id}",
             )
 
@@ -257,7 +274,7 @@ def _write_answer(answer: Answer) -> dict[str, Any]:
 
 def _read_answer(question: Question, stored: Any) -> Answer:
     if stored["refused"]:
-        raise ExperimenterError(f"The planner refused {question.kind}: {stored['answer']['reason']}")
+        raise PlannerRefused(f"The planner refused {question.kind}: {stored['answer']['reason']}")
     return question.answer_type.model_validate(stored["answer"])
 
 

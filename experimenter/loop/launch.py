@@ -21,13 +21,13 @@ from experimenter.budget import Forecast, Ledger, check, forecast
 from experimenter.config import Settings
 from experimenter.contracts import Executor, Job, JobResult
 from experimenter.envs.records import EnvCard
-from experimenter.errors import ConfigError, ExperimenterError, RunLocked, Stopped, UsageError
+from experimenter.errors import BudgetError, ConfigError, ExperimenterError, RunLocked, Stopped, UsageError
 from experimenter.events import Event
 from experimenter.execution.local import LocalExecutor, worker_environment
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
 from experimenter.loop.faults import error_kind, raise_from
-from experimenter.loop.plan import make_plan, nominal_steps
+from experimenter.loop.plan import affordable, make_plan, nominal_steps
 from experimenter.records import Budget, Evaluation, Goal, PolicyRef, Training
 from experimenter.results import RunResult
 from experimenter.workspace.locks import RunLock
@@ -88,6 +88,7 @@ def prepare(
     _check_containment(settings)
     budget = _budget(settings)
     check(budget, settings.confirm_seeds)
+    _check_plan(budget, settings)
     with Workspace.open(Path(settings.workspace)) as workspace:
         probe_seed = seeds(seed, "probe", 1)[0]
         card = look_at(
@@ -130,6 +131,25 @@ def _budget(settings: Settings) -> Budget:
         tokens=settings.budget_tokens,
         dollars=settings.budget_dollars,
     )
+
+
+def _check_plan(budget: Budget, settings: Settings) -> None:
+    """The smallest run is one design with its checks, and its confirmation."""
+    steps = budget.env_steps or nominal_steps()
+    if _buys_a_trial(steps, settings):
+        return
+    enough = steps
+    while not _buys_a_trial(enough, settings):
+        enough += max(1, enough // 20)
+    raise BudgetError(
+        f"A budget of {steps:,} learning steps cannot buy the smallest run.",
+        f"With --confirm-seeds {settings.confirm_seeds} it needs about {enough:,}.",
+    )
+
+
+def _buys_a_trial(steps: int, settings: Settings) -> bool:
+    plan = make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
+    return affordable(plan.search_limit, plan) > 0
 
 
 def _forecast(budget: Budget, settings: Settings, card: EnvCard) -> Forecast:
@@ -195,10 +215,14 @@ def start(root: Path, run_id: str) -> int:
     Raises RunLocked when another runner has the run, ExperimenterError when the runner does not come up.
     """
     with Workspace.open(root, create=False) as workspace:
-        record, folder = workspace.run(run_id), workspace.run_folder(run_id)
-        directory = workspace.document(run_id, "directory")
-    folder.mkdir(parents=True, exist_ok=True)
-    if (holder := RunLock(folder).holder()) is not None:
+        record = workspace.run(run_id)
+        folder, directory = workspace.run_folder(record.id), workspace.document(record.id, "directory")
+        folder.mkdir(parents=True, exist_ok=True)
+        holder = RunLock(folder).holder()
+        if holder is not None and record.status == "paused":
+            workspace.send(record.id, "resume")
+            return holder
+    if holder is not None:
         raise RunLocked(
             f"The run {record.id} is already running, in process {holder}.",
             f"Watch it: experimenter watch {record.id}",
@@ -232,6 +256,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], folder: Path) -> None:
 def follow(root: Path, run_id: str, *, poll: float = 0.2, after: int = 0) -> Iterator[Event]:
     """The run's events from ``after`` on, until its runner has ended and all were given."""
     with Workspace.open(root, create=False) as workspace:
+        run_id = workspace.run(run_id).id
         lock = RunLock(workspace.run_folder(run_id))
         while True:
             alive = lock.holder() is not None
@@ -346,5 +371,6 @@ def _confirmed_training(workspace: Workspace, found: FoundTrial) -> Training | N
     """The first confirmation of the trial where it is the confirmed one, else the search's own training."""
     winner, arm = workspace.document(found.run, "winner"), workspace.document(found.run, "arm:winner")
     if winner and arm and winner["trial"] == found.trial.id:
-        return Training.model_validate(workspace.step(arm["trainings"][0]))
+        trainings = [Training.model_validate(workspace.step(step)) for step in arm["trainings"]]
+        return next((training for training in trainings if training.policy is not None), None)
     return found.trial.winner.training if found.trial.winner else None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from experimenter.budget import SMALLEST_DESIGN, reserve
 from experimenter.config import Settings
-from experimenter.records import Record
+from experimenter.records import Budget, Record
 
 LEVELS = 8
 CHECKS = 0.12
@@ -32,6 +32,7 @@ class Plan(Record):
     design_steps: int
     chunk_steps: int
     designs: int
+    budget: Budget = Budget()
     epoch: int = 0
 
     @property

@@ -36,7 +36,7 @@ def main() -> None:
 def run_to_end(workspace: Workspace, run: str) -> int:
     """Drives the run until it ends in one of its ways; returns the exit code and leaves the status behind."""
     signals = _Signals()
-    _settle_old_stops(workspace, run)
+    _settle_old_commands(workspace, run)
     try:
         ctx = open_context(workspace, run, signals.stop_requested)
     except ExperimenterError as error:
@@ -65,7 +65,7 @@ def _drive(ctx: RunContext) -> int:
     try:
         drive(ctx)
     except Stopped as stopped:
-        _settle_old_stops(ctx.workspace, ctx.run)
+        _settle_old_commands(ctx.workspace, ctx.run)
         ctx.workspace.set_status(ctx.run, "stopped")
         ctx.emit("run.stopped", {"words": stopped.message})
         return stopped.exit_code
@@ -90,9 +90,9 @@ def _failed(workspace: Workspace, run: str, error: ExperimenterError) -> int:
     return error.exit_code
 
 
-def _settle_old_stops(workspace: Workspace, run: str) -> None:
+def _settle_old_commands(workspace: Workspace, run: str) -> None:
     for command in workspace.pending(run):
-        if command.kind == "stop":
+        if command.kind in ("stop", "pause", "resume"):
             workspace.settle(command.id, "done")
 
 

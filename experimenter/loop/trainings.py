@@ -13,6 +13,7 @@ from experimenter.identity import seeds
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.faults import raise_for_environment, raise_from
 from experimenter.records import Design, EnvSpec, Evaluation, PolicyRef, Training
+from experimenter.rl.metrics import spent
 
 VALIDATION_EPISODES = 10
 
@@ -74,10 +75,10 @@ def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable
     for step, order in missing.items():
         ctx.emit("training.started", _describe(order), step)
 
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
 
     def progress(step: str, data: dict[str, Any]) -> None:
-        seen[step] = int(data.get("steps", 0))
+        seen.add(step)
         ctx.emit("training.progress", {**_describe(missing[step]), **data}, step)
 
     def interrupt() -> bool:
@@ -86,15 +87,17 @@ def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable
     for result in ctx.executor.run(jobs, role="train", progress=progress, interrupt=interrupt):
         order = missing[result.id]
         raise_for_environment(result, order.design, ctx.card.spec)
-        training = _training(result, order, seen.pop(result.id, 0))
+        seen.discard(result.id)
+        training = _training(ctx, result, order)
         outcome = Outcome(
             value=training.model_dump(mode="json"),
             events=(NewEvent(kind="training.finished", data=_describe_end(order, training), step=result.id),),
             spend=_cost(order, training),
         )
         ctx.commit(result.id, "train", outcome)
-    if give_up():
-        ctx.workspace.spend(ctx.run, Ledger(wasted_env_steps=sum(seen.values())))
+    if give_up() or ctx.over_budget() is not None:
+        for step in seen:
+            ctx.workspace.spend(ctx.run, _given_up(ctx, missing[step]))
 
 
 def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
@@ -123,8 +126,15 @@ def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
     )
 
 
-def _training(result: JobResult, order: Order, seen: int) -> Training:
-    """A failed worker tells nothing about what it spent, so its last sign of progress counts."""
+def _given_up(ctx: RunContext, order: Order) -> Ledger:
+    """Steps of a training that time cut off are discards like any other: they count."""
+    before = order.before.env_steps if order.before else 0
+    steps = max(0, spent(ctx.folder / order.place) - before)
+    return Ledger(control_env_steps=steps) if order.role == "control" else Ledger(env_steps=steps)
+
+
+def _training(ctx: RunContext, result: JobResult, order: Order) -> Training:
+    """A failed worker tells nothing about what it spent, so its own log does."""
     if result.ok:
         return Training.model_validate(result.value)
     return Training(
@@ -132,8 +142,8 @@ def _training(result: JobResult, order: Order, seen: int) -> Training:
         design=order.design.hash,
         seed=order.seed,
         status="failed",
-        steps=seen,
-        env_steps=seen,
+        steps=order.before.steps if order.before else 0,
+        env_steps=spent(ctx.folder / order.place),
         error=f"{result.message} {result.hint}".strip()[:2000],
     )
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["MetricsLog"]
+__all__ = ["MetricsLog", "spent"]
 
 
 class MetricsLog:
@@ -47,6 +47,15 @@ class MetricsLog:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def spent(folder: Path) -> int:
+    """Environment steps of the training in ``folder``, by the last whole line of its log; 0 where it has none."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((at for line in reversed(lines) if (at := _env_steps(line)) is not None), 0)
 
 
 def _env_steps(line: str) -> int | None:

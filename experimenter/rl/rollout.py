@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from experimenter.policies.policy import Policy
 __all__ = ["Collector", "Experience", "RawObs", "flatten"]
 
 RawObs = NDArray[Any] | dict[str, NDArray[Any]]
+Alive = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,12 @@ class Collector:
         """The rollout's observations (T·N, inputs) before normalisation: what the normaliser learns from."""
         return self.policy.pipeline.encode(flatten(experience.obs_raw))
 
-    def collect(self, steps: int, rng: np.random.Generator, *, warm_up: bool = False) -> Experience:
+    def collect(
+        self, steps: int, rng: np.random.Generator, *, warm_up: bool = False, alive: Alive | None = None
+    ) -> Experience:
         """``steps`` steps in each environment. ``warm_up``: let the normaliser learn at every step, because
-        it knows nothing yet; else its statistics stand still during a rollout."""
+        it knows nothing yet; else its statistics stand still during a rollout. ``alive`` is called after every
+        step, so that a slow environment does not look like a hanging one."""
         policy, vector = self.policy, self.vector
         n, head, log_std = vector.num_envs, policy.head, policy.params.get("actor.log_std")
         now, following = _Store(steps, self._obs), _Store(steps, self._obs)
@@ -121,6 +125,8 @@ class Collector:
             if cut.any():
                 finals.append(policy.inputs(_rows(step.next_obs, cut)))
             self._obs = step.obs
+            if alive is not None:
+                alive()
         return Experience(
             obs_raw=now.arrays, next_raw=following.arrays, inputs=inputs, raw=raw, executed=np.stack(executed),
             native=native, terminated=terminated, truncated=truncated, elapsed=elapsed,

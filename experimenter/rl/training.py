@@ -68,14 +68,17 @@ class _Trainer:
         self.policy = self._fresh_policy()
         self.metrics = MetricsLog(self.folder)
         stack.callback(self.metrics.close)
-        self.state = self._resume() or self._beginning()
+        self.state = self._resume()
         self._adopt()
         self._safe = pack(self.state)
         self._stage: Stage | None = None
         stack.callback(self._close_stage)
         more = seeds(job.seed, "validation", MORE_EPISODES, "more")
         self.validator = Validator(job.target_environment, (*job.validation_seeds, *more), job.judge)
-        self._said: dict[str, Any] = {}
+        self._said: dict[str, Any] = {
+            "steps": self.state.steps, "until": job.until, "true_return": None, "true_return_from": "training",
+            "shaped_return": None, "steps_per_second": 0.0,
+        }  # fmt: skip
 
     # --- beginnings -------------------------------------------------------------------------------------------
 
@@ -110,11 +113,13 @@ class _Trainer:
             )
         return found
 
-    def _resume(self) -> TrainingState | None:
-        state = load_newest(self.folder)
-        lost = self.metrics.rewind(state.env_steps if state else 0)
-        if state is not None:
+    def _resume(self) -> TrainingState:
+        """The last checkpoint's state, else a beginning. Steps lost since then are kept at once, for the next kill."""
+        state = load_newest(self.folder) or self._beginning()
+        lost = self.metrics.rewind(state.env_steps)
+        if lost:
             state.wasted += lost
+            save_checkpoint(self.folder, state)
         return state
 
     def _adopt(self) -> None:
@@ -148,10 +153,13 @@ class _Trainer:
         s, job = self.state, self.job
         if s.ended:
             return None
-        return next_chunk(job.design, s.phase, s.done, s.steps, job.until, job.chunk_steps)
+        lost = s.env_steps - s.steps
+        if lost and job.until - s.env_steps < job.design.phases[s.phase].hyperparameters.num_envs:
+            return None
+        return next_chunk(job.design, s.phase, s.done, s.steps, job.until - lost, job.chunk_steps)
 
     def _roll_back(self) -> None:
-        """Once: the last finite state with half the learning rate. The lost steps stay counted."""
+        """Once: the last finite state with half the learning rate. The lost steps stay counted, also in ``until``."""
         spent = self.state.env_steps
         if self.state.rate_scale < 1.0:
             raise TrainingFault(
@@ -195,7 +203,7 @@ class _Trainer:
         before, started = s.env_steps, time.monotonic()
         for _ in range(chunk.rollouts):
             warm_up = learns and s.normaliser is not None and s.normaliser.count == 0
-            experience = collector.collect(chunk.num_steps, rng, warm_up=warm_up)
+            experience = collector.collect(chunk.num_steps, rng, warm_up=warm_up, alive=self._alive)
             reward = self._pay(stage, experience, scaler, episodes)
             rate = self._rate(stage.phase)
             rollout = _rollout(experience, reward)
@@ -257,6 +265,10 @@ class _Trainer:
         losses = {k: v for k, v in asdict(stats).items() if k != "finite"}
         self.metrics.write(said, charts=charts, losses=losses)
 
+    def _alive(self) -> None:
+        """A sign of life between steps: what was said last."""
+        self.progress(self._said)
+
     # --- a chunk's end ----------------------------------------------------------------------------------------
 
     def _judge_chunk(self, episodes: EpisodeLog, stats: UpdateStats) -> None:
@@ -293,7 +305,7 @@ class _Trainer:
         return self._validate(count) if count > len(found.scores) else found
 
     def _validate(self, count: int) -> Validation:
-        found = self.validator.validate(self.policy, count, lambda _: self.progress(self._said))
+        found = self.validator.validate(self.policy, count, lambda _: self._alive())
         self.state.eval_steps += found.eval_steps
         return found
 
@@ -318,6 +330,11 @@ class _Trainer:
     def _training(self) -> Training:
         s, job = self.state, self.job
         best = s.best
+        if best is None and s.env_steps:
+            raise TrainingFault(
+                f"weights or loss stopped being numbers after {s.env_steps} steps, and no step is left to try again",
+                "Lower the learning rate, normalise observations and rewards, or bound the reward program.",
+            )
         if best is None:
             raise TrainingFault("there was no step to train", "Give the design at least one step.")
         policy = self.policy.copy()

@@ -17,6 +17,8 @@ __all__ = ["Validation", "Validator"]
 SHARE: Final = 0.15
 CHALLENGE_SHARE: Final = 0.3
 FEWEST: Final = 3
+# Beyond this share of a chunk an episode is so long that one in each mode has to do.
+LONG_SHARE: Final = 0.25
 MODES: Final[tuple[Literal["sample", "greedy"], ...]] = ("sample", "greedy")
 
 
@@ -59,17 +61,20 @@ class Validator:
     judge: JudgeSpec
 
     def episodes(self, chunk_steps: int, episode_length: float | None) -> int:
-        """How many episodes per mode cost at most ``SHARE`` of a chunk, and at least ``FEWEST``."""
-        return self._affordable(SHARE * chunk_steps, episode_length)
+        """How many episodes per mode cost at most ``SHARE`` of a chunk; at least ``FEWEST``, or one long one.
+
+        ``None``: no episode has ended yet, so one is played first to learn how long they are.
+        """
+        return 1 if episode_length is None else self._affordable(SHARE, chunk_steps, episode_length)
 
     def challenge(self, chunk_steps: int, episode_length: float) -> int:
         """How many to ask of one that looks better than the best so far: a few lucky episodes must not decide."""
-        return self._affordable(CHALLENGE_SHARE * chunk_steps, episode_length)
+        return self._affordable(CHALLENGE_SHARE, chunk_steps, episode_length)
 
-    def _affordable(self, steps: float, episode_length: float | None) -> int:
-        if episode_length is None:
-            return min(FEWEST, len(self.seeds))
-        return min(len(self.seeds), max(FEWEST, int(steps / (len(MODES) * max(1.0, episode_length)))))
+    def _affordable(self, share: float, chunk_steps: int, episode_length: float) -> int:
+        fewest = 1 if episode_length > LONG_SHARE * chunk_steps else FEWEST
+        count = int(share * chunk_steps / (len(MODES) * max(1.0, episode_length)))
+        return min(len(self.seeds), max(fewest, count))
 
     def validate(self, policy: Policy, count: int, alive: Callable[[dict[str, Any]], None]) -> Validation:
         """The first ``count`` seeds in both modes; a tie goes to acting greedily."""

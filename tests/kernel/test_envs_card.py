@@ -108,6 +108,22 @@ def test_minigrid_card():
     assert "agent_view_size" in card.fixed_parameters
 
 
+def test_an_environment_without_a_limit_is_cut_at_one_and_says_so():
+    card = card_of("CliffWalking-v1")
+    assert card.max_episode_steps == card.assumed_limit == 10_000
+    assert "at most 10000 steps (cut there" in card_lines(card)
+    short = card_of("Blackjack-v1")
+    assert short.assumed_limit == 10_000 and short.max_episode_steps is None, "its episodes end by themselves"
+    for env_id in ("stranger_envs:SwitchCorridor-v0", "CartPole-v1", "MiniGrid-DoorKey-5x5-v0"):
+        assert card_of(env_id).assumed_limit is None, env_id
+
+
+def test_a_sign_of_life_comes_from_every_step():
+    heard = []
+    extract_card(spec_for("CliffWalking-v1"), judge=None, steps=50, progress=heard.append)
+    assert [said["steps"] for said in heard][:50] == list(range(1, 51)) and heard[-1]["until"] == 50
+
+
 def test_deterministic_but_for_speed():
     def steady(seed):
         card = extract_card(spec_for("stranger_envs:PushTarget-v0"), judge=None, steps=300, seed=seed)

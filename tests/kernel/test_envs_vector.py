@@ -5,7 +5,9 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 
+from experimenter.envs.limits import declared_limit
 from experimenter.envs.make import make, spec_for
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import EnvironmentFault
@@ -159,3 +161,41 @@ def test_minigrid_subtasks_follow_the_episode():
     _, _, _, _, opened = env.step(5)
     assert picked["subtasks"] == {"key_picked_up": True, "door_opened": False}
     assert opened["subtasks"] == {"key_picked_up": True, "door_opened": True}
+
+
+class Stubborn(gymnasium.Env):
+    """Never ends; its reset takes no options, which Gymnasium's own time limit would pass on."""
+
+    observation_space, action_space = gymnasium.spaces.Box(0, 1, (1,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, max_steps: int = 0):
+        self.max_steps = max_steps
+
+    def reset(self, seed=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("Stubborn-v0", Stubborn)
+
+
+def test_where_no_limit_is_declared_everybody_cuts_at_the_same_step():
+    spec = spec_for("Stubborn-v0")
+    vector, env = SyncVector(spec, 1), make(spec)
+    vector.reset([0])
+    env.reset(seed=0)
+    for step in range(1, 20_001):
+        moved, (_, _, terminated, truncated, _) = vector.step(np.zeros(1, np.int64)), env.step(0)
+        assert moved.truncated[0] == truncated == (step % 10_000 == 0), step
+        assert not moved.terminated[0] and not terminated
+        if truncated:
+            env.reset()
+    vector.close()
+
+
+def test_an_environments_own_limit_is_left_alone():
+    assert declared_limit(make(spec_for("Stubborn-v0", {"max_steps": 16_384}))) == 16_384
+    assert type(make(spec_for("CartPole-v1"))) is TimeLimit
+    assert SyncVector(spec_for("CartPole-v1"), 1).assumed_limit() is None

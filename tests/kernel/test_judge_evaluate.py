@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from experimenter.envs.families import family
 from experimenter.envs.make import make, spec_for
 from experimenter.envs.pipeline import Pipeline
-from experimenter.envs.spaces import space_to_json
+from experimenter.envs.spaces import leaves, space_to_json
 from experimenter.errors import EnvironmentFault, UsageError, WorkspaceError
 from experimenter.judge.evaluate import evaluate
 from experimenter.judge.job import judge_job
+from experimenter.judge.seat import Seat
 from experimenter.policies.actions import head_for
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, save_policy, shape_for
@@ -227,10 +229,21 @@ def test_a_faulty_environment_is_named_with_seed_and_step(fault, words):
     assert ("reset" if "reset" in fault else "step 3") in message
 
 
-def test_an_endless_environment_ends_at_the_cap_and_says_so():
+def test_an_endless_environment_is_cut_where_it_declares_no_limit():
     spec = spec_for("JudgeLine-v0", {"endless": True})
-    with pytest.raises(EnvironmentFault, match=r"within 10,000 steps .*max_episode_steps"):
-        evaluate(a_policy(spec), spec, SEEDS[:1], NOTHING)
+    assert evaluate(a_policy(spec), spec, SEEDS[:1], NOTHING).lengths == (10_000,)
+
+
+def test_an_environment_that_overruns_its_own_limit_is_at_fault():
+    spec = spec_for("JudgeLineLimited-v0", {"endless": True})
+    env = make(spec).unwrapped
+    env.spec = gymnasium.spec(spec.id)
+    seat = Seat(env, spec, NOTHING, family(spec.family), leaves(env.observation_space))
+    seat.start(7)
+    for _ in range(11):
+        seat.step(0)
+    with pytest.raises(EnvironmentFault, match=r"seed 7 within 12 steps .*max_episode_steps"):
+        seat.step(0)
 
 
 def test_a_declared_limit_ends_episodes_by_truncation():

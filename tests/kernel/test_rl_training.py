@@ -20,7 +20,9 @@ from experimenter.judge.evaluate import evaluate
 from experimenter.policies.policy import load_policy
 from experimenter.records import EnvSpec, Hyperparameters, JudgeSpec, Network, RewardProgram, Training
 from experimenter.rl import ppo
+from experimenter.rl.metrics import spent
 from experimenter.rl.training import TrainJob, train
+from experimenter.rl.validation import Validator
 from tests.kernel.rl_samples import (
     CAR_FEATURES,
     CARTPOLE,
@@ -60,7 +62,9 @@ def test_progress_and_metrics(tmp_path: Path) -> None:
     heard: list[dict] = []
     small = job(tmp_path, phase(CARTPOLE, steps=1024))
     train(small, heard.append)
-    rollouts = {data["steps"] for data in heard}
+    rollouts = {data["steps"] for data in heard} - {0}
+    assert heard[0]["steps"] == 0 and heard[0]["until"] == 1024, "alive before the first rollout is over"
+    assert len(heard) > 1024 // SMALL.num_envs, "and at every step"
     assert rollouts == {128 * (i + 1) for i in range(8)}
     assert heard[-1]["until"] == 1024 and heard[-1]["steps_per_second"] > 0
     assert heard[-1]["true_return_from"] == "training" and heard[-1]["true_return"] > 5
@@ -165,15 +169,61 @@ def test_weights_that_are_no_numbers_roll_back_once_with_half_the_rate(tmp_path:
     rates = _spoil(monkeypatch, times=1)
     hyper = SMALL.model_copy(update={"anneal_learning_rate": False})
     training = train(job(tmp_path, phase(CARTPOLE, steps=2048, hyper=hyper)), quiet)
-    assert training.status == "finished" and training.steps == 2048
-    assert training.env_steps == 2048 + 128
+    assert training.status == "finished" and training.steps == 2048 - 128
+    assert training.env_steps == 2048, "what was thrown away is paid from the same budget"
     assert rates[8] == hyper.learning_rate and rates[9] == rates[-1] == hyper.learning_rate / 2
 
 
 def test_weights_that_are_no_numbers_twice_end_the_training(tmp_path: Path, monkeypatch) -> None:
     _spoil(monkeypatch, times=2)
+    failing = job(tmp_path, phase(CARTPOLE, steps=2048))
     with pytest.raises(TrainingFault, match="stopped being numbers twice"):
-        train(job(tmp_path, phase(CARTPOLE, steps=2048)), quiet)
+        train(failing, quiet)
+    assert spent(Path(failing.folder)) == 1024 + 2 * 128
+
+
+def test_a_roll_back_without_steps_left_ends_the_training(tmp_path: Path, monkeypatch) -> None:
+    def spoilt(self, rollout, hyper, rate, rng):
+        return ppo.UpdateStats(*(float("nan"),) * 7, finite=False)
+
+    monkeypatch.setattr(ppo.Learner, "update", spoilt)
+    failing = job(tmp_path, phase(CARTPOLE, steps=128))
+    with pytest.raises(TrainingFault, match="no step is left"):
+        train(failing, quiet)
+    assert spent(Path(failing.folder)) == 128
+
+
+def test_what_was_spent_is_read_past_torn_lines(tmp_path: Path) -> None:
+    assert spent(tmp_path / "nowhere") == spent(tmp_path) == 0
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"env_steps": 128}\n{"env_steps": 256}\n{"env_st\xff')
+    assert spent(tmp_path) == 256
+
+
+class _Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_steps_lost_before_the_first_checkpoint_are_counted(tmp_path: Path) -> None:
+    whole = job(tmp_path, phase(CARTPOLE, steps=1024))
+
+    def kill(data: dict) -> None:
+        if data["steps"] == 256:
+            raise _Killed
+
+    for _ in range(2):
+        with pytest.raises(_Killed):
+            train(whole, kill)
+    assert train(whole, quiet).wasted_env_steps == 2 * 128
+
+
+@pytest.mark.parametrize(
+    ("length", "asked", "challenged"),
+    [(None, 1, None), (20.0, 10, 10), (200.0, 6, 10), (4000.0, 3, 3), (10_000.0, 1, 1)],
+)
+def test_long_episodes_are_validated_on_fewer_seeds(length, asked, challenged) -> None:
+    validator = Validator(CARTPOLE, tuple(range(10)), JudgeSpec())
+    assert validator.episodes(16_384, length) == asked
+    assert challenged is None or validator.challenge(16_384, length) == challenged
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:

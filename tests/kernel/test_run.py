@@ -17,7 +17,9 @@ from twins import fingerprint, repeated_trainings
 from experimenter.api import Experimenter
 from experimenter.errors import BudgetError, EnvironmentFault, ExperimenterError, NotFound, RunLocked
 from experimenter.loop import launch
-from experimenter.records import Training
+from experimenter.loop.arms import run_arm
+from experimenter.loop.assemble import open_context
+from experimenter.records import Design, Phase, PolicyRef, Training, WeightedEnv
 from experimenter.workspace.locks import RunLock
 from experimenter.workspace.store import Workspace
 
@@ -88,9 +90,12 @@ def test_the_random_control_is_the_same_loop_with_random_answers(small, workspac
     found = Experimenter("CartPole-v1", controls="random", **small).run("keep it up", name="main_run")
     assert set(found.controls) == {"random"}
     with Workspace.open(workspace, create=False) as store:
-        assert store.run("main_run_random").planner == "random"
-        assert len(store.trials("main_run_random")) <= len(store.trials("main_run"))
-        assert store.ledger("main_run").control_env_steps == store.ledger("main_run_random").env_steps
+        twin = next(
+            run.id for run in store.runs() if store.document(run.id, "control_of") == {"run": "main_run"}
+        )
+        assert store.run(twin).planner == "random"
+        assert len(store.trials(twin)) <= len(store.trials("main_run"))
+        assert store.ledger("main_run").control_env_steps == store.ledger(twin).env_steps
 
 
 def test_every_counted_step_was_a_step_of_some_training_or_check(small, workspace):
@@ -202,6 +207,35 @@ def test_a_larger_budget_goes_on_where_the_smaller_ended(small, workspace):
     assert second.ledger.env_steps <= 30_000
     assert second.trials > first.trials
     assert repeated_trainings(workspace, "grows") == []
+
+
+def test_two_runs_of_one_wish_have_their_own_random_controls(small, workspace):
+    wish = "keep the pole of this very cart up for as long as it can be done"
+    agents = [Experimenter("CartPole-v1", controls="random", seed=seed, **small) for seed in (0, 1)]
+    runs = [agent.run(wish).run for agent in agents]
+    with Workspace.open(workspace, create=False) as store:
+        owners = [store.document(run.id, "control_of") for run in store.runs()]
+    assert sorted(owner["run"] for owner in owners if owner) == sorted(runs)
+
+
+def test_a_training_that_fails_counts_as_random_actions_do(small, workspace):
+    agent = Experimenter("CartPole-v1", controls="none", **small)
+    prepared = launch.prepare("try", agent.env, {}, agent.settings, run_id="fails")
+    with Workspace.open(workspace, create=False) as store:
+        ctx = open_context(store, "fails", lambda: False)
+        design = control_design(ctx)
+        broken = design.model_copy(
+            update={"start": PolicyRef(path="runs/none", hash="0" * 32, lineage_steps=0)}
+        )
+        arm = run_arm(ctx, "broken", broken, (1, 2), cycle=0, role="control")
+        ctx.executor.close()
+    assert arm.failed == 2
+    assert arm.scores == (prepared.card.random.return_mean,) * 2
+
+
+def control_design(ctx):
+    phase = Phase(environments=(WeightedEnv(environment=ctx.card.spec),), steps=1024)
+    return Design(name="plain", phases=(phase,))
 
 
 def test_a_limit_in_seconds_is_hard(small):

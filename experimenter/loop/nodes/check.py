@@ -7,12 +7,14 @@ rollouts against random ones, one rollout of real training. Every failure is cou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from experimenter.budget import Ledger
 from experimenter.contracts import Job, JobResult
+from experimenter.errors import PlannerRefused
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
 from experimenter.loop.context import Outcome, RunContext, read_many
@@ -64,7 +66,8 @@ def _repair(
     design = None
     if repairs > 0:
         view = run_view(ctx, cycle, recalled(ctx, cycle))
-        design = ctx.curriculum.repair(failed.design, error, proposed(ctx, cycle), view, ctx.ask)
+        with suppress(PlannerRefused):
+            design = ctx.curriculum.repair(failed.design, error, proposed(ctx, cycle), view, ctx.ask)
     if design is None or design.hash == failed.design.hash:
         candidates[index] = failed.model_copy(update={"discarded": f"failed its check: {error}"[:1000]})
         return False
@@ -104,9 +107,9 @@ def _probe_job(ctx: RunContext, cycle: int, job_id: str, item: Design) -> Job:
 
 
 def _cost(result: JobResult, probe_steps: int) -> Ledger:
-    """A failed probe does not tell what it took; it ended within its random rollouts, as a rule."""
+    """A failed probe does not tell what it took, so it is charged for all three of its parts."""
     value: dict[str, Any] = result.value
-    steps, judged = int(value.get("env_steps", probe_steps)), int(value.get("eval_steps", 0))
+    steps, judged = int(value.get("env_steps", 3 * probe_steps)), int(value.get("eval_steps", 0))
     return Ledger(env_steps=steps, eval_steps=judged)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from langgraph.runtime import Runtime
 
 from experimenter.identity import seeds
@@ -35,7 +37,7 @@ def finish(ctx: RunContext, why: str, status: str = "finished") -> RunResult:
 
 
 def _with_report(ctx: RunContext, result: RunResult) -> RunResult:
-    if ctx.control_of is not None:
+    if ctx.parent is not None:
         return result
     from experimenter.report import write_report
 
@@ -52,7 +54,9 @@ def arm(ctx: RunContext, name: str) -> Arm | None:
 
 
 def _has(ctx: RunContext, control: str) -> bool:
-    return arm(ctx, "winner") is not None and arm(ctx, control) is not None
+    """A control of an earlier, smaller budget is no control for this one."""
+    found = arm(ctx, control)
+    return arm(ctx, "winner") is not None and found is not None and found.epoch == ctx.plan.epoch
 
 
 def _compare(ctx: RunContext, control: str) -> Comparison:
@@ -72,7 +76,7 @@ def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Compa
             "judge": ctx.card.judge.words,
             "environment": ctx.card.spec.id,
             "wish": ctx.record.goal.wish,
-            "sentence": sentence(_claim(ctx, comparisons, trials)),
+            "sentence": " ".join([sentence(_claim(ctx, comparisons, trials)), *_caveats(ctx, comparisons)]),
             "why_ended": why,
             "verdict": {name: item.model_dump() for name, item in comparisons.items()},
             "best": None if best is None else best.model_dump(),
@@ -83,6 +87,27 @@ def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Compa
             "containment": _containment(trials),
         }
     )
+
+
+def _caveats(ctx: RunContext, names: Iterable[str]) -> list[str]:
+    """What a reader must know besides: trainings that failed, and earlier confirmations."""
+    words = []
+    for name in ("winner", *names):
+        found = arm(ctx, name)
+        if found is not None and found.failed:
+            counted = f"{found.failed} of the {len(found.scores)} trainings of the arm {name}"
+            words.append(f"{counted} failed, and count as random actions do.")
+    winner = ctx.workspace.document(ctx.run, "winner")
+    if winner is not None and winner["number"]:
+        words.append(
+            f"This is confirmation {winner['number'] + 1} of the run; later champions replace earlier ones."
+        )
+    return words
+
+
+def _why_missing(ctx: RunContext, control: str) -> str:
+    stored = ctx.workspace.document(ctx.run, f"missing:{control}")
+    return "the budget ended before it" if stored is None else str(stored["words"])
 
 
 def _best(ctx: RunContext) -> Best | None:
@@ -125,7 +150,7 @@ def _claim(ctx: RunContext, comparisons: dict[str, Comparison], trials: tuple[Tr
     if confirmed is None and best is not None and best[1].evaluation is not None:
         mean = best[1].evaluation.mean
         score, ended = interval([mean], seeds(ctx.seed, "probe", 1)[0]), "before confirmation"
-    missing = {name: "the budget ended before it" for name in control_names(ctx.settings.controls)}
+    missing = {name: _why_missing(ctx, name) for name in control_names(ctx.settings.controls)}
     winner = ctx.workspace.document(ctx.run, "winner")
     trial = winner["trial"] if winner else best[0].id if best else None
     return Claim.model_validate(

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from experimenter.budget import SMALLEST_DESIGN
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
+from experimenter.judge.controls import control_names
 from experimenter.loop.arms import run_arm
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.train import target
@@ -22,11 +23,14 @@ from experimenter.records import Arm, Candidate, Design, Trial
 
 WORTH_RETURNING = 0.3
 MOST_CONFIRMATIONS = 3
+EPOCH = 100
+CAUTION = 0.8
 
 
 def confirm(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
     ctx, cycle, number = runtime.context, state["cycle"], state.get("confirmed", 0)
-    found = ctx.once("confirm", cycle, lambda: _confirm(ctx, cycle, number, state["ended"]), index=number)
+    index = number + EPOCH * ctx.plan.epoch
+    found = ctx.once("confirm", cycle, lambda: _confirm(ctx, cycle, number, state["ended"]), index)
     again = bool(found["again"])
     return {
         "confirmed": number + 1,
@@ -40,7 +44,7 @@ def route_confirm(state: LoopState) -> str:
 
 
 def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
-    ordered = ctx.once("confirm_order", cycle, lambda: _order(ctx), index=number)
+    ordered = ctx.once("confirm_order", cycle, lambda: _order(ctx), number + EPOCH * ctx.plan.epoch)
     best = next((trial for trial in ctx.trials() if trial.id == ordered["trial"]), None)
     if best is None or best.winner is None:
         return Outcome(
@@ -68,7 +72,8 @@ def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
 def _order(ctx: RunContext) -> Outcome:
     """What to confirm and with how many steps per seed; stored first, because the ledger moves while it trains."""
     best = champion(ctx.trials())
-    steps = (ctx.plan.env_steps - ctx.ledger().env_steps) // ctx.plan.confirm_seeds
+    left = ctx.plan.env_steps - ctx.ledger().env_steps
+    steps = min(left, _steps_in_time(ctx, left)) // ctx.plan.confirm_seeds
     if best is None:
         return Outcome(value={"trial": None, "words": "there is nothing to confirm"})
     if _same_as_before(ctx, best):
@@ -78,17 +83,33 @@ def _order(ctx: RunContext) -> Outcome:
     return Outcome(value={"trial": best[0].id, "steps": steps, "words": ""})
 
 
+def _steps_in_time(ctx: RunContext, left: int) -> int:
+    """What a limit in seconds leaves time for at the pace so far, with time kept for the controls where possible."""
+    limit, ledger = ctx.budget.seconds, ctx.ledger()
+    if limit is None:
+        return left
+    pace = ledger.env_steps / max(ledger.seconds, 1e-9)
+    within, arms = (
+        CAUTION * pace * max(0.0, limit - ledger.seconds),
+        len(control_names(ctx.settings.controls)),
+    )
+    shared = (within - arms * ledger.env_steps) / (1 + arms)
+    enough = shared >= ctx.plan.confirm_seeds * SMALLEST_DESIGN
+    return int(shared if enough else within)
+
+
 def _train_and_judge(ctx: RunContext, trial: str, design: Design, cycle: int, number: int, steps: int) -> Arm:
     ctx.emit("confirm.started", {"trial": trial, "seeds": ctx.plan.confirm_seeds, "steps_each": steps})
+    role = "confirm_train" if ctx.parent is None else "control_train"
     return run_arm(
         ctx,
         "winner" if number == 0 else f"winner_{number + 1}",
         design.with_steps(steps),
-        seeds(ctx.seed, "confirm_train", ctx.plan.confirm_seeds, number),
+        seeds(ctx.seed, role, ctx.plan.confirm_seeds, "confirm", number),
         cycle=cycle,
         role="confirm",
-        target=target(ctx),
-        stop_at_plateau=True,
+        target=target(ctx) if ctx.parent is None else None,
+        stop_at_plateau=ctx.parent is None,
     )
 
 

@@ -27,6 +27,9 @@ def control(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
 
 def _control(ctx: RunContext, name: str) -> Outcome:
     arm, spend = _native(ctx) if name == "native" else _random(ctx)
+    if arm is None:
+        words = "none of its designs was left to confirm"
+        return Outcome(value={"control": name}, spend=spend, documents={f"missing:{name}": {"words": words}})
     data = {"control": name, "iqm": arm.interval.iqm, "low": arm.interval.low, "high": arm.interval.high}
     data |= {"success_rate": arm.success_rate, "env_steps": arm.env_steps}
     return Outcome(
@@ -56,17 +59,20 @@ def _native(ctx: RunContext) -> tuple[Arm, Ledger]:
     return run_arm(ctx, "native", design, plan.seeds, cycle=ctx.plan.epoch, role="control"), Ledger()
 
 
-def _random(ctx: RunContext) -> tuple[Arm, Ledger]:
+def _random(ctx: RunContext) -> tuple[Arm | None, Ledger]:
     from experimenter.loop.assemble import random_twin
     from experimenter.loop.graph import drive
 
     twin = random_twin(ctx, budget_of_control(ctx))
     drive(twin)
     spent = ctx.workspace.ledger(twin.run)
-    arm = Arm.model_validate(ctx.workspace.document(twin.run, "arm:winner"))
+    stored = ctx.workspace.document(twin.run, "arm:winner")
     ledger = Ledger(
         control_env_steps=spent.env_steps,
         eval_steps=spent.eval_steps,
         wasted_env_steps=spent.wasted_env_steps,
     )
-    return arm.model_copy(update={"name": "random"}), ledger
+    if stored is None:
+        return None, ledger
+    changes = {"name": "random", "epoch": ctx.plan.epoch}
+    return Arm.model_validate(stored).model_copy(update=changes), ledger

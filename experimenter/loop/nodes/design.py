@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from experimenter.errors import PlannerRefused
 from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext, read_many
 from experimenter.loop.nodes.propose import proposed
@@ -26,9 +27,13 @@ def designed(ctx: RunContext, cycle: int) -> tuple[Design, ...]:
 
 def _design(ctx: RunContext, cycle: int) -> Outcome:
     view = run_view(ctx, cycle, recalled(ctx, cycle))
-    found = ctx.curriculum.design(proposed(ctx, cycle), view, ctx.ask)
+    found, words = tuple[Design, ...](), ""
+    try:
+        found = ctx.curriculum.design(proposed(ctx, cycle), view, ctx.ask)
+    except PlannerRefused as refusal:
+        words = refusal.message
     designs = _distinct(found)[: view.max_designs]
-    data = {"cycle": cycle, "designs": [item.name for item in designs]}
+    data = {"cycle": cycle, "designs": [item.name for item in designs], "words": words}
     value = [item.model_dump(mode="json") for item in designs]
     return Outcome(value=value, events=(NewEvent(kind="design.finished", data=data),))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from langgraph.runtime import Runtime
 
+from experimenter.errors import PlannerRefused
 from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.recall import recalled
@@ -25,7 +28,9 @@ def proposed(ctx: RunContext, cycle: int) -> Task:
 
 def _propose(ctx: RunContext, cycle: int) -> Outcome:
     view = run_view(ctx, cycle, recalled(ctx, cycle))
-    task = ctx.curriculum.propose(view, ctx.ask)
+    task = None
+    with suppress(PlannerRefused):
+        task = ctx.curriculum.propose(view, ctx.ask)
     value = {"task": None if task is None else task.model_dump(mode="json")}
     data = {
         "cycle": cycle,

@@ -18,7 +18,7 @@ def remember(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
 
 def _remember(ctx: RunContext, cycle: int) -> Outcome:
     trial, lesson = reflected(ctx, cycle)
-    keeps = ctx.settings.memory == "on" and ctx.control_of is None
+    keeps = ctx.settings.memory == "on" and ctx.parent is None
     winner = trial.winner
     evaluation = winner.evaluation if winner else None
     data = {

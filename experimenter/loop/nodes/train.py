@@ -35,12 +35,12 @@ def _train(ctx: RunContext, cycle: int) -> Outcome:
     events: list[NewEvent] = []
     for number, rung in enumerate(ladder):
         alive = _drop(candidates, alive, rung.keep, number)
-        if not alive or ctx.search_time_is_over():
+        if not alive:
             break
         _climb(ctx, cycle, candidates, alive, rung, number)
         alive = [index for index in alive if not candidates[index].discarded]
         events.append(_rung_event(cycle, number, rung, candidates, alive))
-        if not _worth_going_on(ctx, candidates, alive, number):
+        if ctx.search_time_is_over() or not _worth_going_on(ctx, candidates, alive, number):
             break
     value = [item.model_dump(mode="json") for item in candidates]
     return Outcome(value=value, events=tuple(events))
@@ -57,7 +57,8 @@ def _climb(
 
 def _advance(candidate: Candidate, training: Training | None, rung: int) -> Candidate:
     if training is None:
-        return candidate.model_copy(update={"discarded": "the search ran out of time"})
+        late = "" if candidate.training else "the search ran out of time before its first rung"
+        return candidate.model_copy(update={"discarded": late})
     discarded = f"training failed: {training.error}" if training.status == "failed" else ""
     return candidate.model_copy(update={"training": training, "rung": rung, "discarded": discarded})
 
@@ -65,7 +66,7 @@ def _advance(candidate: Candidate, training: Training | None, rung: int) -> Cand
 def _order(ctx: RunContext, cycle: int, candidate: Candidate, index: int, rung: Rung, number: int) -> Order:
     return Order(
         design=candidate.design,
-        seed=seeds(ctx.seed, "search_train", 1, cycle)[0],
+        seed=seeds(ctx.seed, ctx.train_role, 1, cycle)[0],
         until=rung.until,
         place=f"trials/t{cycle}/{index}-{candidate.design.name}",
         cycle=cycle,
