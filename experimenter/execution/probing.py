@@ -144,7 +144,9 @@ def _draw(feature: Feature, count: int, rng: np.random.Generator) -> NDArray[np.
     return rng.uniform(low, max(high, low + 1e-6), count).astype(np.float32)
 
 
-def _rank(job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience) -> tuple[float | None, int]:
+def _rank(
+    job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience, progress: Progress
+) -> tuple[float | None, int]:
     """The share of champion episodes that the program pays better than the best random one.
 
     Asked only where the champion's true return beats every random episode; then a program that pays all of the
