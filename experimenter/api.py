@@ -98,7 +98,9 @@ class Experimenter:
 
     def judge_policy(self, what: str, *, episodes: int = 20, seed: int = 0) -> Evaluation:
         """The frozen judge's figures for a kept policy: ``RUN/TRIAL`` or a skill's name."""
-        return launch.judge_policy(self.workspace, what, self.env, episodes, seed)
+        from experimenter.loop.rejudge import judge_policy
+
+        return judge_policy(self.workspace, what, self.env, episodes, seed)
 
     def _start(self, goal: str, name: str | None) -> str:
         prepared = launch.prepare(

@@ -24,11 +24,11 @@ def judge(
 ) -> None:
     """Judge a kept policy by the environment's own measure, on fresh episodes."""
     from experimenter.cli.console import print_json, screen
-    from experimenter.loop import launch
+    from experimenter.loop.rejudge import judge_policy
     from experimenter.report.lines import number, percent
 
     open_workspace(workspace).close()
-    found = launch.judge_policy(workspace_root(workspace), what, env, episodes, seed)
+    found = judge_policy(workspace_root(workspace), what, env, episodes, seed)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

@@ -28,10 +28,10 @@ from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
 from experimenter.loop.faults import error_kind, raise_from
 from experimenter.loop.plan import affordable, make_plan, nominal_steps
-from experimenter.records import Budget, Evaluation, Goal, PolicyRef, Training
+from experimenter.records import Budget, Goal
 from experimenter.results import RunResult
 from experimenter.workspace.locks import RunLock
-from experimenter.workspace.records import FoundTrial, RunRecord, new_run_name
+from experimenter.workspace.records import RunRecord, new_run_name
 from experimenter.workspace.store import Workspace
 
 STARTING_SECONDS: Final = 30.0
@@ -52,11 +52,12 @@ def look_at(
 ) -> EnvCard:
     """The card of an environment, measured in a process of its own. Raises NotFound or EnvironmentFault."""
     payload = {"id": env_id, "kwargs": dict(kwargs), "judge": judge, "steps": steps, "seed": seed}
-    result = _one_job("card", Job(id="card", kind="card", payload=payload, silence=silence))
+    result = one_job("card", Job(id="card", kind="card", payload=payload, silence=silence))
     return EnvCard.model_validate(result.value["card"])
 
 
-def _one_job(role: str, job: Job) -> JobResult:
+def one_job(role: str, job: Job) -> JobResult:
+    """Runs one job in a process of its own; raises what it fails with."""
     executor: Executor = LocalExecutor(1)
     try:
         results = list(executor.run([job], role=role, progress=lambda *_: None, interrupt=lambda: False))
@@ -329,48 +330,3 @@ def raise_failure(found: RunResult) -> None:
     if found.status == "failed":
         name, _, words = found.error.partition(": ")
         raise error_kind(name)(words or found.error, found.hint)
-
-
-def judge_policy(
-    root: Path, what: str, env_id: str, episodes: int, seed: int, judge: str | None = None
-) -> Evaluation:
-    """Runs the frozen judge on a kept policy: a trial's winner (``RUN/TRIAL``), or a skill by name.
-
-    The held-out seeds derive from ``seed`` with the role ``confirm_eval``. Raises NotFound, EnvironmentFault.
-    """
-    if episodes < 1:
-        raise UsageError("The number of episodes must be at least 1.", "Try --episodes 20.")
-    with Workspace.open(root, create=False) as workspace:
-        policy, card = _find_policy(workspace, what)
-    if card is None or card.spec.id != env_id:
-        card = look_at(env_id, {}, judge=judge, steps=Settings().card_steps, seed=0, silence=60.0)
-    payload = {
-        "policy_folder": str(root.absolute() / policy.path),
-        "policy_hash": policy.hash,
-        "environment": card.spec.model_dump(mode="json"),
-        "seeds": list(seeds(seed, "confirm_eval", episodes)),
-        "judge": card.judge.model_dump(mode="json"),
-        "mode": None,
-    }
-    return Evaluation.model_validate(_one_job("judge", Job(id="judge", kind="judge", payload=payload)).value)
-
-
-def _find_policy(workspace: Workspace, what: str) -> tuple[PolicyRef, EnvCard | None]:
-    """The policy, and the card of the run that made it: its environment and judge are meant when its id is given."""
-    skill = next((item for item in workspace.skills() if item.name == what), None)
-    if skill is not None:
-        return skill.policy, None
-    found = workspace.locate_trial(what)
-    training = _confirmed_training(workspace, found)
-    if training is None or training.policy is None:
-        raise UsageError(f"{what} has no kept policy.", f"See: experimenter show {found.run}")
-    return training.policy, EnvCard.model_validate(workspace.document(found.run, "card"))
-
-
-def _confirmed_training(workspace: Workspace, found: FoundTrial) -> Training | None:
-    """The first confirmation of the trial where it is the confirmed one, else the search's own training."""
-    winner, arm = workspace.document(found.run, "winner"), workspace.document(found.run, "arm:winner")
-    if winner and arm and winner["trial"] == found.trial.id:
-        trainings = [Training.model_validate(workspace.step(step)) for step in arm["trainings"]]
-        return next((training for training in trainings if training.policy is not None), None)
-    return found.trial.winner.training if found.trial.winner else None

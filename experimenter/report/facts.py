@@ -27,13 +27,19 @@ def card_facts(card: EnvCard) -> list[tuple[str, str]]:
             f"{number(met.return_mean)} ± {number(met.return_std)}, {met.episodes} episodes",
         ),
         ("length, at random", f"mean {number(met.length_mean)}, longest {number(met.length_max)}"),
-        ("episode limit", f"{card.max_episode_steps} steps" if card.max_episode_steps else "none"),
+        ("episode limit", _limit(card)),
         ("threshold", number(card.reward_threshold) if card.reward_threshold is not None else "none"),
         ("info keys", ", ".join(card.info_keys) or "none"),
     ]
     if card.left_out:
         rows.append(("left out", ", ".join(card.left_out)))
     return rows
+
+
+def _limit(card: EnvCard) -> str:
+    if card.assumed_limit is not None:
+        return f"{card.assumed_limit} steps, cut there because the environment declares no limit"
+    return "none" if card.max_episode_steps is None else f"{card.max_episode_steps} steps"
 
 
 def space_words(space: Json) -> str:
