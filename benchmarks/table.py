@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEAD = "| environment | steps | seed | true score (IQM, 95 % interval) | success | native control | verdict | p | minutes |"
+HEAD = (
+    "| environment | steps | seed | true score (IQM, 95 % interval) | success | native control | verdict | p "
+    "| minutes |"
+)
 
 
 def main(files: list[str]) -> None:
