@@ -276,7 +276,7 @@ class _Trainer:
         known = s.episode_length or (float(np.mean(episodes.lengths)) if episodes.lengths else None)
         found = self._validate(self.validator.episodes(self.job.chunk_steps, known))
         if self._reached(found):
-            found = self._more(found, len(self.job.validation_seeds))
+            found = self._more(found, len(self.validator.seeds))
             s.ended = "target" if self.job.target is not None and found.cautious >= self.job.target else ""
         found = self._challenge(found)
         s.episode_length = found.episode_length
