@@ -1,0 +1,172 @@
+"""What is to be done: goals, environments, budgets, tasks, and designs, which hold everything that a training needs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from experimenter.identity import digest, valid_name
+from experimenter.records.base import Json, Lever, Record
+
+
+class EnvSpec(Record):
+    """A Gymnasium environment that can be rebuilt: ``id`` (also ``module:Id``) and constructor parameters."""
+
+    id: str
+    kwargs: dict[str, Json] = Field(default_factory=dict)
+    family: str = "gymnasium"
+
+    @property
+    def hash(self) -> str:
+        return digest(self)
+
+
+class Budget(Record):
+    """Limits in four currencies; ``None`` is no limit. Steps are learning steps of single sub-environments."""
+
+    env_steps: int | None = Field(default=None)
+    seconds: float | None = Field(default=None)
+    tokens: int | None = Field(default=None)
+    dollars: float | None = Field(default=None)
+
+
+class Goal(Record):
+    """What the person asked for."""
+
+    wish: str
+    environment: EnvSpec
+    judge: str | None = None
+    judge_visibility: Literal["open", "hidden"] = "open"
+    target: float | None = None
+    budget: Budget = Budget()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class RewardProgram(Record):
+    """Python source of ``def reward(t)``; see ``docs/reward-programs.md`` for the exact contract."""
+
+    name: str
+    source: str = Field(max_length=20_000)
+    origin: str = "search"
+    parents: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        return digest(self.source)
+
+
+class Hyperparameters(Record):
+    """PPO's settings, by the field's own names. ``num_steps`` is per sub-environment and rollout."""
+
+    num_envs: int = Field(default=8, ge=1, le=256)
+    num_steps: int = Field(default=128, ge=1, le=4096)
+    minibatch_size: int = Field(default=256, ge=8, le=65536)
+    update_epochs: int = Field(default=4, ge=1, le=50)
+    learning_rate: float = Field(default=1e-3, gt=0, le=0.1)
+    anneal_learning_rate: bool = True
+    gamma: float = Field(default=0.99, ge=0.0, le=1.0)
+    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0)
+    clip_coef: float = Field(default=0.2, gt=0, le=1.0)
+    ent_coef: float = Field(default=0.01, ge=0.0, le=1.0)
+    vf_coef: float = Field(default=0.5, ge=0.0, le=10.0)
+    max_grad_norm: float = Field(default=0.5, gt=0.0)
+    normalize_observations: bool = True
+    normalize_rewards: bool = True
+
+    @property
+    def rollout(self) -> int:
+        """Transitions in one rollout."""
+        return self.num_envs * self.num_steps
+
+
+class Network(Record):
+    """A multi-layer perceptron for the policy and another of the same shape for the value."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+class PolicyRef(Record):
+    """A stored policy: ``path`` is relative to the workspace, ``hash`` is verified at every load.
+
+    ``lineage_steps`` counts every learning step behind it, across runs.
+    """
+
+    path: str
+    hash: str
+    lineage_steps: int = Field(ge=0)
+
+
+class WeightedEnv(Record):
+    environment: EnvSpec
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Phase(Record):
+    """One stretch of training: a mixture of environments under one reward (``None`` is the native one)."""
+
+    environments: tuple[WeightedEnv, ...] = Field(min_length=1)
+    reward: RewardProgram | None = None
+    hyperparameters: Hyperparameters = Hyperparameters()
+    steps: int = Field(gt=0)
+
+
+class Design(Record):
+    """Everything a training needs. Its ``hash`` leaves out the name and the seeds."""
+
+    name: str
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    start: PolicyRef | None = None
+    algorithm: str = "ppo"
+    network: Network = Network()
+    seeds: tuple[int, ...] = ()
+    origin: str = "search"
+    parent: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, name: str) -> str:
+        if not valid_name(name):
+            raise ValueError("a design's name is [a-z][a-z0-9_]{0,39}")
+        return name
+
+    @property
+    def hash(self) -> str:
+        return digest([self.phases, self.start, self.algorithm, self.network])
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def lineage_steps(self) -> int:
+        return self.start.lineage_steps if self.start else 0
+
+    def with_steps(self, total: int) -> Design:
+        """The same design with its phases stretched or shrunk, in proportion, to ``total`` steps (> 0)."""
+        old, left, phases = self.steps, total, []
+        for phase in self.phases[:-1]:
+            share = max(1, round(total * phase.steps / old))
+            phases.append(phase.model_copy(update={"steps": share}))
+            left -= share
+        last = self.phases[-1].model_copy(update={"steps": max(1, left)})
+        return self.model_copy(update={"phases": (*phases, last)})
+
+
+class Task(Record):
+    """What to learn next."""
+
+    name: str
+    sentence: str
+    environment: EnvSpec
+    success: str = "the environment's own"
+    reason: str = ""
+    lever: Lever = "native"
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, name: str) -> str:
+        if not valid_name(name):
+            raise ValueError("a task's name is [a-z][a-z0-9_]{0,39}")
+        return name
