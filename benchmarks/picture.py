@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experimenter.cli.tables import trials_table, verdict_panel
-from experimenter.loop import launch
+from experimenter.loop.results import result
 from experimenter.workspace.store import Workspace
 
 WIDTH = 118
@@ -28,7 +28,7 @@ def main(root: Path, run: str, target: Path) -> None:
     command = f'experimenter run "{goal.wish}" --env {goal.environment.id} --budget-steps {steps} --seed {goal.seed}'
     console.print(f"[bold]$[/bold] {command}\n")
     console.print(trials_table(trials))
-    found = launch.result(root, record.id)
+    found = result(root, record.id)
     shown = found.model_copy(update={"report": f"experiments/runs/{record.id}/report.html"})
     console.print(verdict_panel(shown, Path("experiments").absolute()))
     target.write_text(without_remote_fonts(console.export_svg(title="experimenter")))

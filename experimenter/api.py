@@ -10,6 +10,9 @@ from experimenter.config import Settings, load_settings
 from experimenter.envs.records import EnvCard
 from experimenter.events import Event
 from experimenter.loop import launch
+from experimenter.loop.asking import request_stop
+from experimenter.loop.preparation import look_at, prepare
+from experimenter.loop.results import raise_failure, result
 from experimenter.records import Evaluation
 from experimenter.results import RunResult
 
@@ -19,9 +22,9 @@ __all__ = ["Experimenter"]
 class Experimenter:
     """Runs in one environment and one workspace.
 
-    ``env`` is a Gymnasium id or ``module:Id``; ``kwargs`` its constructor parameters; ``judge`` and ``target`` as on
-    the command line; ``seed`` decides everything random. Every other keyword is a setting (``experimenter config
-    show`` lists them), with the command line's precedence: keyword, variable, files, default.
+    ``env`` is a Gymnasium id or ``module:Id``; ``kwargs`` its constructor parameters; ``judge``, ``judge_visibility``
+    and ``target`` as on the command line; ``seed`` decides everything random. Every other keyword is a setting
+    (``experimenter config show`` lists them), with the command line's precedence: keyword, variable, files, default.
 
         result = Experimenter("CartPole-v1", budget_steps=100_000).run("keep the pole up")
         print(result.sentence)
@@ -35,12 +38,14 @@ class Experimenter:
         *,
         kwargs: dict[str, Any] | None = None,
         judge: str | None = None,
+        judge_visibility: str = "open",
         target: float | None = None,
         seed: int = 0,
         **settings: Any,
     ) -> None:
         self.env, self.kwargs = env, dict(kwargs or {})
         self.judge, self.target, self.seed = judge, target, seed
+        self.judge_visibility = judge_visibility
         known = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
         self.settings: Settings = load_settings(known).settings
 
@@ -51,7 +56,7 @@ class Experimenter:
 
     def card(self) -> EnvCard:
         """What can be known about the environment before any training."""
-        return launch.look_at(
+        return look_at(
             self.env,
             self.kwargs,
             judge=self.judge,
@@ -90,11 +95,11 @@ class Experimenter:
 
     def result(self, run: str) -> RunResult:
         """How a run stands, finished or not."""
-        return launch.result(self.workspace, run)
+        return result(self.workspace, run)
 
     def stop(self, run: str) -> None:
         """Asks a running run to keep what is finished and leave."""
-        launch.request_stop(self.workspace, run)
+        request_stop(self.workspace, run)
 
     def judge_policy(self, what: str, *, episodes: int = 20, seed: int = 0) -> Evaluation:
         """The frozen judge's figures for a kept policy: ``RUN/TRIAL`` or a skill's name."""
@@ -103,12 +108,13 @@ class Experimenter:
         return judge_policy(self.workspace, what, self.env, episodes, seed)
 
     def _start(self, goal: str, name: str | None) -> str:
-        prepared = launch.prepare(
+        prepared = prepare(
             goal,
             self.env,
             self.kwargs,
             self.settings,
             judge=self.judge,
+            judge_visibility=self.judge_visibility,
             target=self.target,
             seed=self.seed,
             run_id=name,
@@ -118,6 +124,6 @@ class Experimenter:
         return prepared.record.id
 
     def _result(self, run: str) -> RunResult:
-        found = launch.result(self.workspace, run)
-        launch.raise_failure(found)
+        found = result(self.workspace, run)
+        raise_failure(found)
         return found

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from experimenter.envs.records import EnvCard, Parameter
 from experimenter.questions import Answer, Attempt, Question
-from experimenter.records import Design, EnvSpec, Goal, Lesson, Record, Skill, Task
+from experimenter.records import Design, EnvSpec, Goal, Lesson, Lever, Record, Skill, Task
 
 CONTRACT = 1
 A = TypeVar("A", bound=Answer)
@@ -27,7 +27,11 @@ class Ask(Protocol):
 
 
 class RunView(Record):
-    """What a curriculum may know: the goal, the card, the journal, and what may still be spent on this trial."""
+    """What a curriculum may know: the goal, the card, the journal, and what may still be spent on this trial.
+
+    ``refused`` names the levers of the cycles just before this one that ended without a design, in that order: the
+    planner has nothing more to say on them, so another lever is worth the try. Empty after every trial.
+    """
 
     goal: Goal
     card: EnvCard
@@ -40,6 +44,7 @@ class RunView(Record):
     max_designs: int
     lessons: tuple[Lesson, ...] = ()
     skills: tuple[str, ...] = ()
+    refused: tuple[Lever, ...] = ()
     seed: int = 0
 
 

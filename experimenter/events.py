@@ -36,6 +36,7 @@ KINDS: Final = (
     "confirm.finished",
     "control.finished",
     "verdict.finished",
+    "budget.raised",
     "run.paused",
     "run.stopped",
     "run.finished",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from experimenter.budget import Ledger
-from experimenter.records import Comparison, Design, Interval, Record
+from experimenter.records import Arm, Comparison, Design, Interval, Json, Record
 
+_PREFIX: Final = "winner:"
 RunStatus = Literal["created", "running", "paused", "stopped", "finished", "failed"]
 
 
@@ -29,8 +31,68 @@ class ControlResult(Record):
     scores: tuple[float, ...] = ()
 
 
+class Confirmation(Record):
+    """One confirmation that a run made: its ``number`` from 0, the trial, and the whole arm with its scores."""
+
+    number: int
+    trial: str
+    steps: int = 0
+    arm: Arm
+
+
+class Earlier(Record):
+    """A confirmation whose winner was replaced by a later one. ``number`` counts from 1, as readers do."""
+
+    number: int
+    trial: str
+    true_score: Interval
+    success_rate: float | None = None
+    scores: tuple[float, ...] = ()
+    env_steps: int = 0
+
+
+def confirmation_document(number: int) -> str:
+    """The name under which a run keeps its confirmation of that number, from 0."""
+    return f"{_PREFIX}{number}"
+
+
+def earlier_confirmations(run: str, documents: Mapping[str, Json]) -> tuple[Earlier, ...]:
+    """The confirmations of ``run`` that were replaced, the oldest first, out of its documents.
+
+    One that is damaged, or was never kept because an older release made it, is left out.
+    """
+    winner = documents.get("winner")
+    last = winner.get("number") if isinstance(winner, dict) else None
+    if not isinstance(last, int):
+        return ()
+    stored = (_confirmation(value) for name, value in documents.items() if name.startswith(_PREFIX))
+    found = sorted((one for one in stored if one and one.number < last), key=lambda one: one.number)
+    return tuple(_earlier(run, one) for one in found)
+
+
+def _confirmation(stored: Json) -> Confirmation | None:
+    try:
+        return Confirmation.model_validate(stored)
+    except ValidationError:
+        return None
+
+
+def _earlier(run: str, found: Confirmation) -> Earlier:
+    return Earlier(
+        number=found.number + 1,
+        trial=f"{run}/{found.trial}",
+        true_score=found.arm.interval,
+        success_rate=found.arm.success_rate,
+        scores=tuple(float(score) for score in found.arm.scores),
+        env_steps=found.arm.env_steps,
+    )
+
+
 class RunResult(Record):
-    """``verdict`` and ``controls`` are keyed by the control's name (``native``, ``random``)."""
+    """``verdict`` and ``controls`` are keyed by the control's name (``native``, ``random``).
+
+    ``earlier`` holds the confirmations before the one of ``best``, the oldest first.
+    """
 
     run: str
     status: RunStatus
@@ -42,6 +104,7 @@ class RunResult(Record):
     why_ended: str = ""
     verdict: dict[str, Comparison] = Field(default_factory=dict)
     best: Best | None = None
+    earlier: tuple[Earlier, ...] = ()
     controls: dict[str, ControlResult] = Field(default_factory=dict)
     ledger: Ledger = Field(default_factory=Ledger)
     trials: int = 0

@@ -36,7 +36,10 @@ class Auto:
         """The native design first, then whichever lever the planner chooses; ``None`` when no lever is left."""
         if view.cycle == 0:
             return _task("native", view, "native", "what the environment's own reward teaches")
-        question = ChooseLever(card=view.card, available=_levers(view), history=view.history, seed=view.seed)
+        available = _levers(view)
+        if not available:
+            return None
+        question = ChooseLever(card=view.card, available=available, history=view.history, seed=view.seed)
         choice = _expect(ask(question), LeverChoice)
         return _task(f"{choice.lever}_{view.cycle}", view, choice.lever, choice.reason)
 
@@ -61,9 +64,10 @@ class Auto:
 
 
 def _levers(view: RunView) -> tuple[Lever, ...]:
-    """What may be changed here: environments only where the family has parameters."""
+    """What may be changed here: environments only where the family has parameters, and nothing just refused."""
     levers: tuple[Lever, ...] = ("reward", "hyperparameters")
-    return (*levers, "environment") if view.card.parameters else levers
+    levers = (*levers, "environment") if view.card.parameters else levers
+    return tuple(lever for lever in levers if lever not in view.refused)
 
 
 def _task(name: str, view: RunView, lever: Lever, reason: str) -> Task:

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from experimenter.cli import envs, settings
+from experimenter.cli.asking import budget, pause, stop, unpause
 from experimenter.cli.doctor import doctor
 from experimenter.cli.failures import EXIT_CODES, failure_of, show_failure
 from experimenter.cli.judge import judge
@@ -35,6 +36,10 @@ app = typer.Typer(
 _COMMANDS: Final = (
     ("run", run),
     ("resume", resume),
+    ("stop", stop),
+    ("pause", pause),
+    ("unpause", unpause),
+    ("budget", budget),
     ("list", list_runs),
     ("show", show),
     ("watch", watch),

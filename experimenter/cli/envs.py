@@ -65,11 +65,11 @@ def card(
 ) -> None:
     """Show an environment's card: spaces, named features, rewards met at random, parameters, judge."""
     from experimenter.cli.console import print_json, screen
-    from experimenter.loop import launch
+    from experimenter.loop.preparation import look_at
 
     kwargs, chosen = parse_set(set_), resolve()
     steps, silence = chosen.card_steps, chosen.silence_seconds
-    found = launch.look_at(env_id, kwargs, judge=judge, steps=steps, seed=seed, silence=silence)
+    found = look_at(env_id, kwargs, judge=judge, steps=steps, seed=seed, silence=silence)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

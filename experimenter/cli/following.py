@@ -29,7 +29,8 @@ def follow_run(root: Path, run_id: str, *, events: bool, after: int = 0) -> RunR
 
     Raises Stopped when the person leaves before the runner has ended.
     """
-    from experimenter.loop import launch
+    from experimenter.loop.launch import follow
+    from experimenter.loop.results import result
     from experimenter.workspace.store import Workspace
 
     with (
@@ -37,9 +38,9 @@ def follow_run(root: Path, run_id: str, *, events: bool, after: int = 0) -> RunR
         _heeding_interrupts(root, run_id, workspace),
         _sink(workspace, run_id, events) as sink,
     ):
-        for event in launch.follow(root, run_id, after=after):
+        for event in follow(root, run_id, after=after):
             sink.event(event)
-    return launch.result(root, run_id)
+    return result(root, run_id)
 
 
 def _sink(workspace: Workspace, run_id: str, events: bool) -> Sink:
@@ -82,9 +83,9 @@ def _heeding_interrupts(root: Path, run_id: str, workspace: Workspace) -> Iterat
 
 
 def _ask_to_stop(root: Path, run_id: str) -> None:
-    from experimenter.loop import launch
+    from experimenter.loop.asking import request_stop
 
-    launch.request_stop(root, run_id)
+    request_stop(root, run_id)
     say("asked the run to stop; what is finished is kept. Ctrl-C again ends it at once.")
 
 

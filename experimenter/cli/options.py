@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsJson",
+    "RunName",
     "Seed",
     "SetValues",
     "WorkspaceFolder",
     "check_name",
+    "given_limits",
     "open_workspace",
     "parse_set",
     "resolve",
@@ -32,6 +34,7 @@ WorkspaceFolder = Annotated[
     Path | None,
     typer.Option("--workspace", metavar="FOLDER", help="Where runs are kept.", show_default="./experiments"),
 ]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, its beginning, or 'latest'.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 SetValues = Annotated[
     list[str] | None,
@@ -74,6 +77,14 @@ def check_name(name: str | None) -> str | None:
         hint = "A name is a lower-case letter, then up to 39 lower-case letters, digits or underscores."
         raise UsageError(f"'{name}' cannot name a run", hint)
     return name
+
+
+def given_limits(
+    steps: int | None, seconds: float | None, tokens: int | None, dollars: float | None
+) -> dict[str, float]:
+    """The limits that were given, by currency."""
+    limits = {"env_steps": steps, "seconds": seconds, "tokens": tokens, "dollars": dollars}
+    return {currency: limit for currency, limit in limits.items() if limit is not None}
 
 
 def resolve(**flags: Any) -> Settings:

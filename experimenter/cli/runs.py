@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experimenter.cli.options import AsJson, WorkspaceFolder, open_workspace, workspace_root
+from experimenter.cli.choices import Events
+from experimenter.cli.options import AsJson, RunName, WorkspaceFolder, open_workspace, workspace_root
 from experimenter.report.text import clip, safe_text
 
 if TYPE_CHECKING:
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["list_runs", "own_runs", "report", "show", "status_of", "watch"]
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, its beginning, or 'latest'.")]
-
 
 def status_of(store: Workspace, record: RunRecord) -> str:
-    """The run's status; ``interrupted`` when it says running but no process holds it any more."""
+    """The run's status; ``interrupted`` when it says running or paused but no process holds it any more."""
     from experimenter.workspace.locks import RunLock
 
-    if record.status == "running" and RunLock(store.run_folder(record.id)).holder() is None:
-        return "interrupted"
-    return record.status
+    alive = (
+        record.status not in ("running", "paused")
+        or RunLock(store.run_folder(record.id)).holder() is not None
+    )
+    return record.status if alive else "interrupted"
 
 
 def own_runs(store: Workspace) -> list[RunRecord]:
@@ -147,9 +148,7 @@ def watch(
     run_id: RunName = "latest",
     workspace: WorkspaceFolder = None,
     as_json: AsJson = False,
-    events: Annotated[
-        bool, typer.Option("--events", help="Print every event as a JSON line on stdout.")
-    ] = False,
+    events: Events = False,
 ) -> int:
     """Follow a run that goes on, from its beginning to its end. Ctrl-C asks it to stop."""
     from experimenter.cli.following import conclude, follow_run

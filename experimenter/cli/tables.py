@@ -119,6 +119,9 @@ def _scores(result: RunResult) -> Table:
     table = plain_table("", *right, "verdict", right=right)
     best = result.best
     _score_row(table, f"winner ({clip(best.trial, 30)})", best.true_score, best.success_rate, None)
+    for one in result.earlier:
+        name = f"earlier ({clip(one.trial, 30)})"
+        _score_row(table, name, one.true_score, one.success_rate, None)
     for name, control in result.controls.items():
         _score_row(table, clip(name, 30), control.true_score, control.success_rate, result.verdict.get(name))
     return table

@@ -73,7 +73,6 @@ def _card(
     inner, space = vector.unwrapped(), vector.observation_space
     text = docstring(type(inner))
     registered = vector.env_spec()
-    placed = met.placed or None
     limit, assumed = _limit(vector, met)
     return EnvCard(
         spec=spec,
@@ -83,7 +82,7 @@ def _card(
         action_space=space_to_json(vector.action_space),
         action_kind=action_kind(vector.action_space),  # type: ignore[arg-type]
         action_meanings=_meanings(inner, text, vector),
-        features=discover(space, text, met.observations, placed),
+        features=discover(space, text, met.observations, met.placed),
         left_out=Pipeline.for_space(space).left_out,
         info_keys=met.info_keys,
         parameters=parameters,

@@ -42,7 +42,7 @@ def placed_objects(inner: Any) -> frozenset[str]:
 def view_features(key: str, images: np.ndarray, placed: frozenset[str] | None) -> list[Feature]:
     """Features of the byte images (n, w, h, 3) under ``key``.
 
-    ``placed`` names the kinds of objects that some probed world held; features of others are marked impossible.
+    ``placed`` names the kinds of objects of every world, features of others are impossible; ``None``: they differ.
     """
     met = {name for name, value in OBJECTS.items() if (images[..., 0] == value).any()}
     seen = [*_USUAL, *sorted(met - set(_USUAL) - set(_SCENERY))]

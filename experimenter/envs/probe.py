@@ -19,6 +19,7 @@ from experimenter.identity import seeds
 __all__ = ["Probe", "probe"]
 
 STEP_SECONDS: Final = 20.0
+_WORLDS: Final = 32
 _KEPT_NUMBERS: Final = 50_000_000
 """Most numbers of observations kept in memory; of larger ones every k-th step is kept."""
 
@@ -31,7 +32,7 @@ class Probe:
     rollouts: RandomRollouts
     info_keys: tuple[str, ...]
     info_flags: tuple[str, ...]
-    placed: frozenset[str]
+    placed: frozenset[str] | None
 
 
 @dataclass(slots=True)
@@ -97,7 +98,6 @@ def probe(
     with deadline(env_id, "at reset", STEP_SECONDS):
         obs = vector.reset([first])
     kept = _Kept(obs, steps)
-    placed = set(placed_objects(vector.unwrapped()))
     seconds = 0.0
     for number in range(steps):
         action = np.asarray(vector.action_space.sample())[None]
@@ -108,11 +108,29 @@ def probe(
         kept.add(moved.next_obs)
         tally.add(float(moved.reward[0]), bool(moved.terminated[0]), bool(moved.truncated[0]))
         infos.add(moved.infos[0])
-        if moved.obs is not moved.next_obs:
-            placed |= placed_objects(vector.unwrapped())
         alive(number + 1)
     rollouts = tally.result(seconds)
-    return Probe(kept.batches(), rollouts, infos.keys(), infos.flags(), frozenset(placed))
+    placed = _always_placed(vector, seed, lambda: alive(steps))
+    return Probe(kept.batches(), rollouts, infos.keys(), infos.flags(), placed)
+
+
+def _always_placed(vector: SyncVector, seed: int, alive: Callable[[], None]) -> frozenset[str] | None:
+    """The kinds of objects in a grid world, where every one of many worlds holds the same kinds; else ``None``.
+
+    Worlds whose contents are drawn at random may hold tomorrow what none of these held, so nothing is told of them.
+    """
+    if not placed_objects(vector.unwrapped()):
+        return None
+    kinds: frozenset[str] | None = None
+    for world in seeds(seed, "probe", _WORLDS, "worlds"):
+        with deadline(vector.specs[0].id, "at reset", STEP_SECONDS):
+            vector.reset([world])
+        found = placed_objects(vector.unwrapped())
+        if kinds is not None and found != kinds:
+            return None
+        kinds = found
+        alive()
+    return kinds
 
 
 class _Kept:

@@ -7,15 +7,16 @@ claim at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from pydantic import Field
 
 from experimenter.judge.statistics import MINIMUM_SEEDS
 from experimenter.records import Comparison, Interval, Record
+from experimenter.results import Earlier
 
-__all__ = ["Claim", "comparison_sentence", "number", "sentence"]
+__all__ = ["Claim", "comparison_sentence", "earlier_sentence", "number", "sentence"]
 
 Ended = Literal["confirmed", "no winner", "before confirmation"]
 _WHAT: Final = {
@@ -71,6 +72,30 @@ def comparison_sentence(comparison: Comparison, planner: str, seeds: int) -> str
     if comparison.label == "indistinguishable":
         return f"{who} made no measurable difference against {control}: {figures}."
     return f"{who} {comparison.label} against {control}: {figures}."
+
+
+def earlier_sentence(count: int, earlier: Sequence[Earlier]) -> str:
+    """What a reader must know of ``count`` confirmations that a later winner replaced: each with its figures.
+
+    ``earlier`` are those of them that are kept. The rule was fixed beforehand, so the winner is the last one, not the
+    best one; without the figures nobody could see that.
+    """
+    words = (
+        f"This is confirmation {count + 1} of the run; later champions replace earlier ones, better or not."
+    )
+    if earlier:
+        words += f" Before it: {'; '.join(_earlier(one) for one in earlier)}."
+    if lost := count - len(earlier):
+        words += f" The figures of {lost} earlier {'one' if lost == 1 else 'ones'} were not kept."
+    return words
+
+
+def _earlier(one: Earlier) -> str:
+    score, trial = one.true_score, one.trial.rpartition("/")[2]
+    if score.seeds == 1:
+        return f"trial {trial} reached {number(score.iqm)} (1 seed, no interval)"
+    span = f"95 % interval {number(score.low)} to {number(score.high)}"
+    return f"trial {trial} reached {number(score.iqm)} ({span}, {score.seeds} seeds)"
 
 
 def number(value: float) -> str:

@@ -11,6 +11,7 @@ from experimenter.envs.records import EnvCard
 from experimenter.errors import WorkspaceError
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import digest
+from experimenter.loop.commands import Listener
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import Plan, make_plan, nominal_steps
 from experimenter.records import Budget
@@ -37,7 +38,7 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
         curriculum=plugins.load("curricula", record.curriculum)(),
         executor=LocalExecutor(worker_count(settings), folder / "workers.log"),
         memory=None if settings.memory == "off" else plugins.load("memories", "lexical")(),
-        stop_requested=stop_requested,
+        listener=Listener(workspace, record, stop_requested),
     )
 
 
@@ -67,9 +68,11 @@ def plan_for(workspace: Workspace, record: RunRecord, settings: Settings) -> Pla
 
 
 def _share_out_again(workspace: Workspace, run: str, plan: Plan) -> None:
-    """Half of what a raised budget leaves goes to the search, half is kept for another confirmation."""
+    """Before the first confirmation half of the raised budget is kept for it, later half of what is left."""
     spent = workspace.ledger(run).env_steps
-    workspace.put_document(run, "search_limit", {"steps": spent + (plan.env_steps - spent) // 2})
+    confirmed = workspace.document(run, "winner") is not None
+    limit = spent + (plan.env_steps - spent) // 2 if confirmed else plan.search_limit
+    workspace.put_document(run, "search_limit", {"steps": limit})
 
 
 def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
@@ -92,7 +95,7 @@ def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
         executor=ctx.executor,
         max_trials=max(1, len(ctx.trials())),
         parent=ctx,
-        stop_requested=ctx.stop_requested,
+        listener=ctx.listener,
     )
 
 

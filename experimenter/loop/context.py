@@ -20,6 +20,7 @@ from experimenter.envs.records import EnvCard
 from experimenter.errors import ExperimenterError, PlannerRefused, Stopped, WorkspaceError
 from experimenter.events import NewEvent
 from experimenter.identity import digest, step_id
+from experimenter.loop.commands import LOOK_EVERY, Listener
 from experimenter.loop.plan import Plan
 from experimenter.questions import Answer, Question, Refusal
 from experimenter.records import Budget, Lesson, Record, Trial
@@ -27,8 +28,6 @@ from experimenter.workspace.files import free_megabytes
 from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
-LOOK_EVERY = 0.5
-KNOWN_COMMANDS = frozenset({"stop", "pause", "resume"})
 SECONDS_EVERY = 5.0
 
 
@@ -71,11 +70,11 @@ class RunContext:
     planner: Planner
     curriculum: Curriculum
     executor: Executor
+    listener: Listener
     memory: Memory | None = None
     max_trials: int | None = None
     parent: RunContext | None = None
     clock: Clock = field(default_factory=Clock)
-    stop_requested: Callable[[], bool] = lambda: False
     _looked: float = 0.0
     _pausing: bool = False
 
@@ -120,7 +119,16 @@ class RunContext:
         return self.workspace.trials(self.run)
 
     def emit(self, kind: str, data: Mapping[str, Any], step: str = "") -> None:
+        """An event of the moment; whoever comes this way again says it again."""
         self.workspace.emit(self.run, kind, dict(data), step)
+
+    def announce(self, step: str, kind: str, data: Mapping[str, Any], about: str = "") -> None:
+        """An event that a resumed run does not write again: it is a stored step, ``step``, of its own.
+
+        Readers find it under ``about``, the step that it speaks of, where that is another one.
+        """
+        event = NewEvent(kind=kind, data=dict(data), step=about)
+        self.workspace.finish_step(self.run, step, kind, {}, events=(event,))
 
     def once(self, kind: str, cycle: int, work: Callable[[], Outcome], index: int = 0) -> Any:
         """Does ``work`` unless this step is already done; returns the stored value either way."""
@@ -175,9 +183,11 @@ class RunContext:
 
         Raises Stopped when asked to stop, BudgetSpent when a currency ran out, WorkspaceError on a full disk.
         """
-        self.refuse_unknown_commands()
-        if self.asked_to_stop():
-            raise Stopped("The run was asked to stop.", f"Go on with: experimenter resume {self.record.id}")
+        self.listener.answer()
+        if self.listener.stop_wanted():
+            raise Stopped(
+                "The run was asked to stop.", f"Go on with: experimenter resume {self.listener.run}"
+            )
         self._check_disk()
         if (why := self.over_budget()) is not None:
             raise BudgetSpent(why)
@@ -194,55 +204,19 @@ class RunContext:
             return self._pausing
         self._looked = time.monotonic()
         over = self.over_budget() is not None
-        self._pausing = self.asked_to_stop() or over or self._disk_is_low() or self._pause_wanted()
+        self.listener.answer()
+        stop = self.listener.stop_wanted()
+        self._pausing = stop or over or self._disk_is_low() or self.listener.pause_wanted()
         return self._pausing
 
-    def refuse_unknown_commands(self) -> None:
-        """Commands that this release does not know are refused, so that no face waits for them."""
-        for command in self.workspace.pending(self.run):
-            if command.kind not in KNOWN_COMMANDS:
-                self.workspace.settle(command.id, "refused")
-                self.emit("note", {"words": f"the command {command.kind!r} is not known to this release"})
-
-    def asked_to_stop(self) -> bool:
-        asked = any(command.kind == "stop" for command in self.workspace.pending(self.run))
-        return asked or self.stop_requested() or (self.parent is not None and self.parent.asked_to_stop())
-
     def wait_while_paused(self) -> None:
-        """Returns at once unless a pause is pending; then when ``resume`` or ``stop`` arrives."""
-        if self.parent is not None:
-            self.parent.wait_while_paused()
-            self._pausing = False
-            return
-        if not self._pause_wanted():
-            self._pausing = False
-            return
-        self.workspace.set_status(self.run, "paused")
-        self.emit("run.paused", {})
-        while self._pause_wanted() and not self.asked_to_stop():
-            time.sleep(LOOK_EVERY)
-        self.clock.take()
+        """Returns at once unless a pause is wanted; then when ``resume`` or ``stop`` arrives."""
+        if self.listener.pause_wanted():
+            payer = self.parent or self
+            self.workspace.spend(payer.run, Ledger(seconds=payer.clock.take()))
+            self.listener.wait_while_paused()
+            payer.clock.take()
         self._pausing = False
-        self.workspace.set_status(self.run, "running")
-        self.emit("run.resumed", {})
-
-    def _pause_wanted(self) -> bool:
-        if self.parent is not None:
-            return self.parent._pause_wanted()
-        wanted = False
-        for command in self.workspace.pending(self.run):
-            if command.kind == "pause":
-                wanted = True
-            elif command.kind == "resume":
-                wanted = False
-        if not wanted:
-            self._settle_pauses()
-        return wanted
-
-    def _settle_pauses(self) -> None:
-        for command in self.workspace.pending(self.run):
-            if command.kind in ("pause", "resume"):
-                self.workspace.settle(command.id, "done")
 
     def _spent_by_now(self) -> Ledger:
         spent = self.ledger()

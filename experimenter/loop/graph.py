@@ -17,7 +17,7 @@ from experimenter.loop.nodes.conclude import conclude
 from experimenter.loop.nodes.confirm import confirm, route_confirm
 from experimenter.loop.nodes.control import control
 from experimenter.loop.nodes.decide import decide, route_decide
-from experimenter.loop.nodes.design import design
+from experimenter.loop.nodes.design import design, route_design
 from experimenter.loop.nodes.diagnose import diagnose
 from experimenter.loop.nodes.judge import judge
 from experimenter.loop.nodes.propose import propose
@@ -29,6 +29,8 @@ from experimenter.loop.state import LoopState
 
 STOPS = (recall, propose, design, check, train, judge, diagnose, reflect, remember, decide)
 ENDING = (confirm, control, conclude)
+# After these no training is under way whose length the budget decided.
+SETTLED = frozenset({"decide", "confirm", "control"})
 
 
 def build() -> StateGraph[LoopState, RunContext]:
@@ -38,8 +40,8 @@ def build() -> StateGraph[LoopState, RunContext]:
         graph.add_node(stop.__name__, stop)
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "propose")
-    graph.add_conditional_edges("propose", route_idea("design"), ["design", "confirm"])
-    graph.add_conditional_edges("design", route_idea("check"), ["check", "confirm"])
+    graph.add_conditional_edges("propose", route_propose, ["design", "confirm"])
+    graph.add_conditional_edges("design", route_design, ["check", "recall", "confirm"])
     for before, after in itertools.pairwise(STOPS[3:]):
         graph.add_edge(before.__name__, after.__name__)
     graph.add_conditional_edges("decide", route_decide, ["recall", "confirm"])
@@ -49,18 +51,15 @@ def build() -> StateGraph[LoopState, RunContext]:
     return graph
 
 
-def route_idea(onward: str) -> Any:
-    """A router: onward while there is an idea, else to confirmation."""
-
-    def route(state: LoopState) -> str:
-        return "confirm" if state.get("ended") else onward
-
-    return route
+def route_propose(state: LoopState) -> str:
+    """Onward while there is an idea, else to confirmation."""
+    return "confirm" if state.get("ended") else "design"
 
 
-def drive(ctx: RunContext) -> None:
+def drive(ctx: RunContext) -> bool:
     """Runs the graph of one run to its end, from its last checkpoint where there is one.
 
+    Returns false when it left before the end, because a larger budget waits and this is the place to begin with it.
     Checkpoints only say where the loop stood. Without them it starts at the first cycle and finds every finished
     step in the workspace.
     """
@@ -75,6 +74,9 @@ def drive(ctx: RunContext) -> None:
             if "decide" in update:
                 _prune(saver, thread)
                 ctx.workspace.project_events(ctx.run)
+            if not SETTLED.isdisjoint(update) and ctx.parent is None and ctx.listener.larger_budget_waits():
+                return False
+    return True
 
 
 def _beginning(ctx: RunContext) -> Any:

@@ -9,7 +9,7 @@ from experimenter.contracts import Job
 from experimenter.envs.records import EnvCard
 from experimenter.errors import UsageError
 from experimenter.identity import seeds
-from experimenter.loop.launch import look_at, one_job
+from experimenter.loop.preparation import look_at, one_job
 from experimenter.records import Evaluation, PolicyRef, Training
 from experimenter.workspace.records import FoundTrial
 from experimenter.workspace.store import Workspace

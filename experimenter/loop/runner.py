@@ -14,8 +14,11 @@ from pathlib import Path
 from types import FrameType
 
 from experimenter.errors import ExperimenterError, Stopped
-from experimenter.loop.assemble import open_context
-from experimenter.loop.context import BudgetSpent, RunContext
+from experimenter.events import NewEvent
+from experimenter.identity import digest
+from experimenter.loop.assemble import open_context, plan_for
+from experimenter.loop.commands import AT_ONCE, budget_words
+from experimenter.loop.context import BudgetSpent, Outcome, RunContext
 from experimenter.loop.graph import drive
 from experimenter.loop.nodes.conclude import finish
 from experimenter.workspace.locks import RunLock
@@ -63,18 +66,56 @@ def run_to_end(workspace: Workspace, run: str) -> int:
 def _drive(ctx: RunContext) -> int:
     began = time.monotonic()
     try:
-        drive(ctx)
+        _drive_to_the_end(ctx)
     except Stopped as stopped:
         _settle_old_commands(ctx.workspace, ctx.run)
         ctx.workspace.set_status(ctx.run, "stopped")
         ctx.emit("run.stopped", {"words": stopped.message})
         return stopped.exit_code
-    except BudgetSpent as spent:
-        ctx.emit("note", {"words": spent.message})
-        finish(ctx, spent.message)
     ctx.workspace.set_status(ctx.run, "finished")
     ctx.emit("run.finished", _share_of_work(ctx, time.monotonic() - began))
     return 0
+
+
+def _drive_to_the_end(ctx: RunContext) -> None:
+    """Drives the graph until it has ended and no larger budget waits; each raise begins it anew."""
+    while True:
+        try:
+            ended = drive(ctx)
+        except BudgetSpent as spent:
+            ended = True
+            if not ctx.listener.larger_budget_waits():
+                _finish_early(ctx, spent.message)
+        if not _take_larger_budgets(ctx) and ended:
+            return
+
+
+def _finish_early(ctx: RunContext, why: str) -> None:
+    step = ctx.step_id("spent", 0, ctx.plan.epoch, design=digest(why))
+    ctx.announce(step, "note", {"words": why})
+    finish(ctx, why)
+
+
+def _take_larger_budgets(ctx: RunContext) -> bool:
+    """Puts the larger budgets that wait in place, as stored steps, and plans again; whether there were any."""
+    taken = False
+    for command, budget in ctx.listener.larger_budgets():
+        words = f"the budget is now {budget_words(budget)}"
+        ctx.workspace.raise_budget(ctx.run, budget)
+        ctx.commit(
+            ctx.step_id("budget", command.id),
+            "budget",
+            Outcome(
+                value={"command": command.id, "budget": budget.model_dump(mode="json")},
+                events=(NewEvent(kind="budget.raised", data={"words": words, "command": command.id}),),
+            ),
+        )
+        ctx.workspace.settle(command.id, "done")
+        taken = True
+    if taken:
+        ctx.record = ctx.workspace.run(ctx.run)
+        ctx.plan = plan_for(ctx.workspace, ctx.record, ctx.settings)
+    return taken
 
 
 def _share_of_work(ctx: RunContext, wall: float) -> dict[str, float]:
@@ -92,7 +133,7 @@ def _failed(workspace: Workspace, run: str, error: ExperimenterError) -> int:
 
 def _settle_old_commands(workspace: Workspace, run: str) -> None:
     for command in workspace.pending(run):
-        if command.kind in ("stop", "pause", "resume"):
+        if command.kind in AT_ONCE:
             workspace.settle(command.id, "done")
 
 

@@ -6,9 +6,13 @@ from typing import TypedDict
 
 
 class LoopState(TypedDict, total=False):
-    """``ended`` says why the search is over (empty while it goes on); ``confirmed`` counts confirmations."""
+    """``ended`` says why the search is over (empty while it goes on); ``confirmed`` counts confirmations.
+
+    ``designs`` counts what the latest design stop found: none where the planner refused.
+    """
 
     run: str
     cycle: int
+    designs: int
     ended: str
     confirmed: int

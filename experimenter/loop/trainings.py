@@ -39,9 +39,9 @@ class Order:
     rung: int = 0
     before: Training | None = None
 
-    def step(self, ctx: RunContext) -> str:
+    def step(self, ctx: RunContext, kind: str = "train") -> str:
         return ctx.step_id(
-            "train", self.cycle, self.rung, design=self.design.hash, seed=self.seed, steps=self.until
+            kind, self.cycle, self.rung, design=self.design.hash, seed=self.seed, steps=self.until
         )
 
 
@@ -62,10 +62,11 @@ def train_all(
         ctx.heed()
         ctx.wait_while_paused()
         _train_missing(ctx, missing, give_up)
-    return [_read(ctx, step) for step in steps]
+    return [stored_training(ctx, step) for step in steps]
 
 
-def _read(ctx: RunContext, step: str) -> Training | None:
+def stored_training(ctx: RunContext, step: str) -> Training | None:
+    """What the training that is step ``step`` came to; ``None`` where it is not done."""
     stored = ctx.workspace.step(step)
     return None if stored is None else Training.model_validate(stored)
 
@@ -73,7 +74,7 @@ def _read(ctx: RunContext, step: str) -> Training | None:
 def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable[[], bool]) -> None:
     jobs = [_train_job(ctx, step, order) for step, order in missing.items()]
     for step, order in missing.items():
-        ctx.emit("training.started", _describe(order), step)
+        ctx.announce(order.step(ctx, "training.started"), "training.started", _describe(order), step)
 
     seen: set[str] = set()
 
@@ -92,12 +93,12 @@ def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable
         outcome = Outcome(
             value=training.model_dump(mode="json"),
             events=(NewEvent(kind="training.finished", data=_describe_end(order, training), step=result.id),),
-            spend=_cost(order, training),
+            spend=_cost(order, training, _charged(ctx, order)),
         )
         ctx.commit(result.id, "train", outcome)
     if give_up() or ctx.over_budget() is not None:
         for step in seen:
-            ctx.workspace.spend(ctx.run, _given_up(ctx, missing[step]))
+            _charge_cut(ctx, missing[step])
 
 
 def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
@@ -126,11 +127,19 @@ def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
     )
 
 
-def _given_up(ctx: RunContext, order: Order) -> Ledger:
-    """Steps of a training that time cut off are discards like any other: they count."""
+def _charge_cut(ctx: RunContext, order: Order) -> None:
+    """Steps of a training that time cut off are discards like any other: they count, also if it never goes on."""
     before = order.before.env_steps if order.before else 0
-    steps = max(0, spent(ctx.folder / order.place) - before)
-    return Ledger(control_env_steps=steps) if order.role == "control" else Ledger(env_steps=steps)
+    steps = max(0, spent(ctx.folder / order.place) - before - _charged(ctx, order))
+    spend = Ledger(control_env_steps=steps) if order.role == "control" else Ledger(env_steps=steps)
+    step = order.step(ctx, f"cut:{ctx.plan.epoch}")
+    ctx.workspace.finish_step(ctx.run, step, "cut", {"env_steps": steps}, spend=spend)
+
+
+def _charged(ctx: RunContext, order: Order) -> int:
+    """Steps of an unfinished training that were charged when time cut it off, before the budget was raised."""
+    cuts = (ctx.workspace.step(order.step(ctx, f"cut:{epoch}")) for epoch in range(ctx.plan.epoch + 1))
+    return sum(int(cut["env_steps"]) for cut in cuts if cut is not None)
 
 
 def _training(ctx: RunContext, result: JobResult, order: Order) -> Training:
@@ -148,10 +157,10 @@ def _training(ctx: RunContext, result: JobResult, order: Order) -> Training:
     )
 
 
-def _cost(order: Order, training: Training) -> Ledger:
-    """What this training added: a survivor of a rung has paid for its earlier rungs already."""
+def _cost(order: Order, training: Training, charged: int) -> Ledger:
+    """What this training added: a survivor of a rung has paid for its earlier rungs, and what was cut for its part."""
     before = order.before
-    new = training.env_steps - (before.env_steps if before else 0)
+    new = training.env_steps - (before.env_steps if before else 0) - charged
     seen = training.eval_steps - (before.eval_steps if before else 0)
     wasted = training.wasted_env_steps - (before.wasted_env_steps if before else 0)
     new, seen, wasted = max(0, new), max(0, seen), max(0, wasted)

@@ -7,7 +7,7 @@ from experimenter.identity import seeds
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import affordable
 from experimenter.questions import Attempt
-from experimenter.records import Candidate, Lesson, Trial
+from experimenter.records import Candidate, Lesson, Lever, Task, Trial
 
 
 def attempt(trial: Trial, candidate: Candidate, best: bool) -> Attempt:
@@ -70,6 +70,16 @@ def search_steps_left(ctx: RunContext) -> int:
     return max(0, limit - ctx.ledger().env_steps)
 
 
+def refused(ctx: RunContext, cycle: int) -> tuple[Lever, ...]:
+    """Levers of the cycles in a row, up to the one before ``cycle``, that were spent without a design; oldest first."""
+    levers: list[Lever] = []
+    before = cycle - 1
+    while ctx.workspace.step(ctx.step_id("design", before)) == []:
+        levers.append(Task.model_validate(ctx.stored("propose", before)["task"]).lever)
+        before -= 1
+    return tuple(reversed(levers))
+
+
 def run_view(ctx: RunContext, cycle: int, lessons: tuple[Lesson, ...] = ()) -> RunView:
     """What a curriculum may know before cycle ``cycle``; a pure function of the stored journal."""
     trials = tuple(trial for trial in ctx.trials() if trial.cycle < cycle)
@@ -86,5 +96,6 @@ def run_view(ctx: RunContext, cycle: int, lessons: tuple[Lesson, ...] = ()) -> R
         search_steps_left=left,
         max_designs=max(1, affordable(left, ctx.plan)),
         lessons=lessons,
+        refused=refused(ctx, cycle),
         seed=seeds(ctx.seed, "planner", 1, cycle)[0],
     )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from experimenter.budget import Forecast, Ledger
 from experimenter.envs.records import EnvCard
 from experimenter.records import Arm, Comparison, Json, Lesson, Training, Trial
-from experimenter.results import RunResult
+from experimenter.results import Earlier, RunResult, earlier_confirmations
 from experimenter.workspace.records import RunRecord
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ class ArmStory:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All of a report's figures. ``missing`` says in words what a finished run would have."""
+    """All of a report's figures. ``missing`` says in words what a finished run would have.
+
+    ``earlier`` are confirmations whose winner a later one replaced.
+    """
 
     record: RunRecord
     result: RunResult | None
@@ -40,6 +43,7 @@ class ReportData:
     plan: dict[str, Json]
     forecast: Forecast | None
     arms: tuple[ArmStory, ...]
+    earlier: tuple[Earlier, ...]
     comparisons: tuple[Comparison, ...]
     trials: tuple[Trial, ...]
     lessons: tuple[Lesson, ...]
@@ -84,6 +88,7 @@ def gather(workspace: Workspace, run_id: str) -> ReportData:
         plan=_mapping(documents.get("plan")),
         forecast=_read(Forecast.model_validate, documents.get("forecast")),
         arms=arms,
+        earlier=earlier_confirmations(record.id, documents),
         comparisons=tuple(item for item in compared if item is not None),
         trials=trials,
         lessons=tuple(item for item in workspace.lessons() if _own(item, record, references)),

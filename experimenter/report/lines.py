@@ -13,8 +13,10 @@ __all__ = [
     "interval_words",
     "number",
     "percent",
+    "rounded",
     "score_of",
     "signed",
+    "time_range",
     "trial_line",
     "without_kind",
 ]
@@ -117,3 +119,24 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def rounded(value: float, digits: int = 2) -> float:
+    """A rough figure with no more significant digits than it deserves."""
+    return float(f"{value:.{max(0, digits - 1)}e}")
+
+
+def time_range(low: float, high: float) -> str:
+    """Two rough times in seconds, as a reader would say them: ``2–4 minutes``, ``45 s to 2 minutes``."""
+    (few, unit), (many, larger) = _rough_time(low), _rough_time(high)
+    if unit != larger:
+        return f"{few} {unit} to {many} {larger}"
+    return f"{many} {unit}" if few == many else f"{few}–{many} {unit}"
+
+
+def _rough_time(seconds: float) -> tuple[str, str]:
+    if seconds < 90:
+        return number(rounded(seconds)), "s"
+    if seconds < 90 * 60:
+        return number(round(seconds / 60)), "minutes"
+    return number(rounded(seconds / 3600)), "hours"

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from experimenter.records import Comparison
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el, join, table
 from experimenter.report.lines import interval_words, number, percent, signed, without_kind
 from experimenter.report.plots import curves_picture, intervals_picture
+from experimenter.results import Earlier
 
 __all__ = ["curves_section", "verdict_section"]
+
+_REPLACED: Final = (
+    "A run that misses its target searches on with what is left and confirms its next champion, which replaces the "
+    "earlier winner whether it is better or not. Only the last one is compared with the controls."
+)
 
 
 def verdict_section(data: ReportData) -> Html:
@@ -93,8 +100,11 @@ def _comparison(data: ReportData) -> Html:
     head = ("arm", "true score (IQM, 95 % interval)", "success", "seeds", "learning steps", "against it")
     versus = {one.control: one for one in data.comparisons}
     rows = [_arm_row(story.arm.name, data, versus.get(story.arm.name)) for story in data.arms]
+    rows += [_earlier_row(one) for one in data.earlier]
     parts.append(table(head, rows, figures=(1, 2, 3, 4)))
     parts += _reasons(data.comparisons)
+    if data.earlier:
+        parts.append(el("p", _REPLACED, cls="note"))
     return el("section", *parts)
 
 
@@ -103,6 +113,19 @@ def _arm_row(name: str, data: ReportData, versus: Comparison | None) -> Sequence
     words = "" if versus is None else f"{versus.label}, p = {versus.p:.3f}"
     score = interval_words(arm.interval)
     return (name, score, percent(arm.success_rate), str(arm.interval.seeds), number(arm.env_steps), words)
+
+
+def _earlier_row(one: Earlier) -> Sequence[object]:
+    name = f"earlier winner, confirmation {one.number} (trial {one.trial.rpartition('/')[2]})"
+    score = interval_words(one.true_score)
+    return (
+        name,
+        score,
+        percent(one.success_rate),
+        str(one.true_score.seeds),
+        number(one.env_steps),
+        "replaced",
+    )
 
 
 def _reasons(comparisons: Sequence[Comparison]) -> list[Html]:

@@ -12,7 +12,7 @@ from experimenter.judge.evaluate import evaluate
 from experimenter.policies.policy import ActionMode, Policy
 from experimenter.records import EnvSpec, Evaluation, JudgeSpec
 
-__all__ = ["Validation", "Validator"]
+__all__ = ["Validation", "Validator", "episodes_for"]
 
 SHARE: Final = 0.15
 CHALLENGE_SHARE: Final = 0.3
@@ -20,6 +20,16 @@ FEWEST: Final = 3
 # Beyond this share of a chunk an episode is so long that one in each mode has to do.
 LONG_SHARE: Final = 0.25
 MODES: Final[tuple[Literal["sample", "greedy"], ...]] = ("sample", "greedy")
+
+
+def episodes_for(share: float, chunk_steps: int, episode_length: float, most: int) -> int:
+    """Episodes per mode that cost at most ``share`` of a chunk, up to ``most``; at least ``FEWEST``, or one long one.
+
+    Also what the forecast of a run counts with.
+    """
+    fewest = 1 if episode_length > LONG_SHARE * chunk_steps else FEWEST
+    count = int(share * chunk_steps / (len(MODES) * max(1.0, episode_length)))
+    return min(most, max(fewest, count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,7 @@ class Validator:
         return self._affordable(CHALLENGE_SHARE, chunk_steps, episode_length)
 
     def _affordable(self, share: float, chunk_steps: int, episode_length: float) -> int:
-        fewest = 1 if episode_length > LONG_SHARE * chunk_steps else FEWEST
-        count = int(share * chunk_steps / (len(MODES) * max(1.0, episode_length)))
-        return min(len(self.seeds), max(fewest, count))
+        return episodes_for(share, chunk_steps, episode_length, len(self.seeds))
 
     def validate(self, policy: Policy, count: int, alive: Callable[[dict[str, Any]], None]) -> Validation:
         """The first ``count`` seeds in both modes; a tie goes to acting greedily."""

@@ -40,6 +40,15 @@ class Commands(Part):
         )
         return tuple(_command(row) for row in rows)
 
+    def command(self, number: int) -> Command:
+        """One command, with what became of it. Raises NotFound when there is none of that id."""
+        row = self._database.row(
+            "SELECT id, run, kind, payload, created, state FROM commands WHERE id = ?", (number,)
+        )
+        if row is None:
+            raise NotFound(f"There is no command {number}.")
+        return _command(row)
+
     def settle(self, command: int, state: Literal["done", "refused", "dropped"]) -> None:
         """Says what became of a command. Raises NotFound when there is none of that id."""
         with self._database.transaction() as connection:

@@ -132,6 +132,13 @@ CARDS = {
 }
 
 
+def still(environment_card, names=None):
+    """The card of a world in which nothing can move the features ``names``; without names, any feature."""
+    dead = {f.name for f in environment_card.features} if names is None else set(names)
+    changed = (f.model_copy(update={"possible": f.name not in dead}) for f in environment_card.features)
+    return environment_card.model_copy(update={"features": tuple(changed)})
+
+
 def goal_of(environment_card, **changes):
     return Goal(wish="do well", environment=environment_card.spec, **changes)
 

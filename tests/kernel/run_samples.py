@@ -36,7 +36,14 @@ from experimenter.records import (
     TrueReturn,
     WeightedEnv,
 )
-from experimenter.results import Best, ControlResult, RunResult
+from experimenter.results import (
+    Best,
+    Confirmation,
+    ControlResult,
+    RunResult,
+    confirmation_document,
+    earlier_confirmations,
+)
 from experimenter.workspace.store import RunRecord, Workspace
 
 SPEC = EnvSpec(id="MountainCar-v0")
@@ -310,6 +317,19 @@ def finish(store: Workspace, name: str = "reach_the_flag") -> RunResult:
     )
     store.put_document(name, "result", result.model_dump(mode="json"))
     store.set_status(name, "finished")
+    return result
+
+
+def confirm_before(store: Workspace, name: str = "reach_the_flag") -> RunResult:
+    """As if the run had confirmed another trial before: stored as the loop stores it, and told in the result."""
+    before = arm(store, name, "winner", design("climb_2", 80_000), -131.0, 0.7, 3.0)
+    kept = Confirmation(number=0, trial="t2", steps=80_000, arm=before)
+    store.put_document(name, confirmation_document(0), kept.model_dump(mode="json"))
+    store.put_document(name, "winner", {"trial": "t1", "steps": 100_000, "number": 1})
+    result = RunResult.model_validate(store.document(name, "result"))
+    earlier = earlier_confirmations(name, store.documents(name))
+    result = result.model_copy(update={"earlier": earlier})
+    store.put_document(name, "result", result.model_dump(mode="json"))
     return result
 
 

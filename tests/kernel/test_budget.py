@@ -1,4 +1,4 @@
-"""Budgets: what ran out, what is too small, and a forecast that adds up."""
+"""Budgets: what ran out, what is too small, and how many work at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from experimenter.budget import (
     Ledger,
     check,
     exhausted,
-    forecast,
     remaining_env_steps,
     reserve,
     smallest_budget,
     worker_count,
 )
 from experimenter.config import Settings
-from experimenter.envs.records import EnvCard, RandomRollouts
 from experimenter.errors import BudgetError
-from experimenter.records import Budget, EnvSpec
+from experimenter.records import Budget
 
 COUNTS = st.integers(0, 10**9)
 LEDGERS = st.builds(
@@ -30,34 +28,6 @@ LEDGERS = st.builds(
     wasted_env_steps=COUNTS,
     tokens=COUNTS,
 )
-
-
-def card(rate: float = 10_000.0, longest: int | None = 100) -> EnvCard:
-    rollouts = RandomRollouts(
-        episodes=10,
-        steps=500,
-        reward_min=0,
-        reward_mean=1,
-        reward_max=1,
-        reward_distinct=2,
-        nonzero_share=1,
-        return_mean=20,
-        return_std=1,
-        length_mean=20,
-        length_max=60,
-        terminated_share=1,
-        steps_per_second=rate,
-    )
-    return EnvCard(
-        spec=EnvSpec(id="Any-v0"),
-        observation_space={},
-        action_space={},
-        action_kind="discrete",
-        features=(),
-        random=rollouts,
-        max_episode_steps=longest,
-        card_steps=500,
-    )
 
 
 @given(LEDGERS, LEDGERS, LEDGERS)
@@ -113,52 +83,6 @@ def test_dollars_need_a_price() -> None:
     with pytest.raises(BudgetError, match="price of this model is unknown"):
         check(Budget(dollars=1.0), 5, dollars=None)
     check(Budget(tokens=1000), 5, dollars=None)
-
-
-def test_a_forecast_adds_up() -> None:
-    settings = Settings(confirm_seeds=5, designs=4, workers=2, chunk_steps=5_000, eval_episodes=20)
-    found = forecast(Budget(env_steps=100_000), settings, card(), 10_000, ("native", "random"))
-    assert (found.search_env_steps, found.confirm_env_steps) == (50_000, 50_000)
-    assert found.controls == {"native": 100_000, "random": 100_000}
-    assert (found.control_env_steps, found.card_steps) == (200_000, 500)
-    # 5 searched designs and 5 seeds in each of three arms; 60 chunks, each scored in two modes on 10 episodes.
-    assert found.eval_steps == 100 * (20 * 20 + 60 * 20)
-    learning = 300_000 * (1 / 10_000 + 1 / 30_000) / 2
-    assert found.seconds is not None
-    assert learning < found.seconds < learning + found.eval_steps * (1 / 10_000 + 1 / 100_000)
-    assert found.dollars == 0.0
-    assert "2 workers" in found.words
-
-
-def test_a_forecast_grows_with_what_makes_a_run_longer() -> None:
-    def seconds(rate: float = 10_000.0, workers: int = 1, controls: tuple[str, ...] = ()) -> float:
-        settings = Settings(workers=workers)
-        return forecast(Budget(env_steps=500_000), settings, card(rate), 50_000, controls).seconds or 0.0
-
-    assert seconds(rate=1_000.0) > seconds()
-    assert seconds(controls=("native",)) > seconds()
-    assert seconds(workers=4) < seconds()
-
-
-def test_a_forecast_without_a_measured_speed_or_price_says_so() -> None:
-    found = forecast(Budget(env_steps=500_000), Settings(), card(rate=0.0), 50_000, (), dollars=None)
-    assert (found.seconds, found.dollars) == (None, None)
-    assert "not measured" in found.words
-
-
-def test_a_forecast_warns_when_time_is_shorter_than_steps() -> None:
-    budget = Budget(env_steps=500_000, seconds=1.0)
-    assert "will probably end the run" in forecast(budget, Settings(), card(), 50_000, ()).words
-
-
-def test_a_forecast_without_a_limit_on_steps_confirms_one_design() -> None:
-    found = forecast(Budget(seconds=60), Settings(confirm_seeds=4), card(longest=None), 1_000, ())
-    assert (found.search_env_steps, found.confirm_env_steps) == (4_000, 4_000)
-
-
-def test_a_forecast_refuses_what_check_refuses() -> None:
-    with pytest.raises(BudgetError, match="smallest run"):
-        forecast(Budget(env_steps=9_999), Settings(confirm_seeds=5), card(), 1_000, ())
 
 
 def test_workers_are_as_set_or_at_most_four() -> None:

@@ -50,6 +50,10 @@ def test_help_documents_every_exit_code_and_command() -> None:
     for name in (
         "run",
         "resume",
+        "stop",
+        "pause",
+        "unpause",
+        "budget",
         "list",
         "show",
         "report",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from run_samples import HOSTILE, begin, finish, trial, whole_run
+from run_samples import HOSTILE, begin, confirm_before, finish, trial, whole_run
 
 from experimenter.budget import Forecast, Ledger
 from experimenter.cli import main
@@ -70,6 +70,25 @@ def test_show_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert isinstance(found, dict)
     assert [one["id"] for one in found["trials"]] == ["t0", "t1", "t2"]
     assert found["result"]["verdict"]["native"]["label"] == "helped"
+
+
+def test_show_earlier_confirmations(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "reach"]) == 0
+    assert "earlier (" not in capsys.readouterr().out
+    with Workspace.open(place) as store:
+        confirm_before(store)
+    assert main(["show", "reach"]) == 0
+    text = capsys.readouterr().out
+    assert "earlier (reach_the_flag/t2)" in text and "−131 (−136 to −125)" in text
+    (one,) = _json(["show", "latest"], capsys)["result"]["earlier"]  # type: ignore[index, call-overload]
+    assert (one["trial"], one["true_score"]["seeds"], one["env_steps"]) == ("reach_the_flag/t2", 5, 400_000)
+
+
+def test_a_result_of_an_older_release_is_read(place: Path) -> None:
+    with Workspace.open(place) as store:
+        stored = store.document("reach_the_flag", "result")
+    assert stored.pop("earlier") == []
+    assert RunResult.model_validate(stored).earlier == ()
 
 
 def test_show_a_trial_with_its_program(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,6 +301,11 @@ def test_forecast_in_words() -> None:
     words = forecast_words(foreseen)
     assert "500,000 to search, 500,000 to confirm, 1,000,000 for controls" in words
     assert "3 min 20 s" in words and "unknown price" in words and "to judge" not in words
+    ranges = {"eval_steps": 300_000, "eval_steps_low": 45_321, "eval_steps_high": 731_999}
+    ranged = foreseen.model_copy(
+        update=ranges | {"seconds_low": 125.0, "seconds_high": 250.0, "dollars": 0.0}
+    )
+    assert "about 45,000 to 730,000 to judge, about 2–4 minutes" in forecast_words(ranged)
 
 
 def test_a_verdict_without_a_winner(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

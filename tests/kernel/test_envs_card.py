@@ -94,6 +94,12 @@ def test_parameters_are_those_that_work_and_leave_the_spaces_alone():
     assert probability.high == 1.0
 
 
+def test_what_random_worlds_may_hold_is_not_called_impossible():
+    """Each world of it holds one object of a random kind, so a kind that was not met may come yet."""
+    card = card_of("BabyAI-GoToObj-v0", steps=200)
+    assert all(card.feature(f"carrying_{thing}").possible for thing in ("key", "ball", "box"))
+
+
 def test_minigrid_card():
     card = card_of("MiniGrid-DoorKey-5x5-v0", steps=1500)
     names = {f.name for f in card.features}

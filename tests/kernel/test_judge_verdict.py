@@ -12,8 +12,9 @@ from experimenter.errors import BudgetError, ConfigError
 from experimenter.identity import seeds
 from experimenter.judge.controls import CHOICES, control_names, native_design, plan_control, plan_controls
 from experimenter.judge.statistics import compare
-from experimenter.judge.verdict import Claim, comparison_sentence, number, sentence
+from experimenter.judge.verdict import Claim, comparison_sentence, earlier_sentence, number, sentence
 from experimenter.records import EnvSpec, Hyperparameters, Interval
+from experimenter.results import Earlier
 
 HIGH, LOW = [100.0, 101.0, 102.0, 103.0, 104.0], [1.0, 2.0, 3.0, 4.0, 5.0]
 SCORE = Interval(iqm=102.0, low=100.7, high=103.3, seeds=5)
@@ -106,6 +107,20 @@ def test_a_budget_that_ends_early_says_why_the_score_is_no_evidence():
     words = sentence(a_claim(ended="before confirmation"))
     assert "makes no claim: 102 is the highest of 12 candidates on the seeds that chose it" in words
     assert "reached a true score" not in words
+
+
+def test_earlier_confirmations_are_told_with_their_figures():
+    first = Earlier(
+        number=1, trial="swing/t0", true_score=Interval(iqm=-144.9, low=-147.9, high=-135.1, seeds=5)
+    )
+    second = Earlier(number=2, trial="swing/t4", true_score=Interval(iqm=7.0, low=7.0, high=7.0, seeds=1))
+    assert earlier_sentence(2, (first, second)) == (
+        "This is confirmation 3 of the run; later champions replace earlier ones, better or not. Before it: "
+        "trial t0 reached -144.9 (95 % interval -147.9 to -135.1, 5 seeds); "
+        "trial t4 reached 7 (1 seed, no interval)."
+    )
+    assert earlier_sentence(2, (second,)).endswith("The figures of 1 earlier one were not kept.")
+    assert "Before it" not in earlier_sentence(1, ())
 
 
 @given(st.floats(-1e7, 1e7))

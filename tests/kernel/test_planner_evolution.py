@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cards import CARDS, goal_of
+from cards import CARDS, goal_of, still
 
 from experimenter.planners.random import RandomPlanner
 from experimenter.planners.search.evolution import mended
@@ -156,3 +156,35 @@ def test_a_hidden_judge_is_served_by_preference_alone() -> None:
     second = SearchPlanner().answer(WriteRewards(goal=goal, card=CARD, count=8, history=history, seed=1))
     assert all("native" not in p.source for p in (*first.programs, *second.programs))
     assert any(first.programs[2].hash in p.parents for p in second.programs)
+
+
+BALLS = {"carrying_ball", "ever_carrying_ball"}
+
+
+def spoken(programs) -> set[str]:
+    return {name for program in programs for term in tree(program).terms for name in term.features}
+
+
+@pytest.mark.parametrize("planner", [SearchPlanner(), RandomPlanner()], ids=lambda p: p.name)
+def test_what_cannot_vary_is_in_no_program_and_what_can_is(planner) -> None:
+    plain, card = CARDS["door_key"], still(CARDS["door_key"], ["carrying_ball"])
+    seeds = range(6)
+    assert BALLS & spoken(p for seed in seeds for p in ask(planner, card=plain, seed=seed, count=12))
+    found = spoken(p for seed in seeds for p in ask(planner, card=card, seed=seed, count=12))
+    assert found
+    assert not BALLS & found
+
+
+def test_children_and_repairs_leave_out_what_their_parents_said_of_the_impossible() -> None:
+    card = still(CARDS["door_key"], ["carrying_ball"])
+    words = vocabulary(CARDS["door_key"])
+    ball, key = (words.first(card.feature(f"ever_carrying_{thing}"), 0.5) for thing in ("ball", "key"))
+    mixed, only = program(words.shaping(ball, key)), program(words.shaping(ball))
+    history = [attempt(mixed, 0.9, 1), attempt(only, 0.5, 2)]
+    for seed in range(6):
+        children = ask(SearchPlanner(), card=card, history=history, seed=seed, count=12)
+        assert not BALLS & spoken(children)
+        assert {mixed.hash} & {parent for child in children for parent in child.parents}
+    for failed in (mixed, only):
+        error = "TypeError in component first_carrying_key"
+        assert not BALLS & spoken(ask(SearchPlanner(), card=card, failed=failed, error=error))

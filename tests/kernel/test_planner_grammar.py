@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from cards import CARDS, Batch, any_card, columns_of, run_program
+from cards import CARDS, Batch, any_card, columns_of, run_program, still
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -147,3 +147,35 @@ def test_roles_and_kinds_are_read_from_the_card() -> None:
         "pendulum": "dense continuous",
         "door_key": "sparse flags",
     }
+
+
+def features_of(shapings) -> set[str]:
+    return {name for shaping in shapings for term in shaping.terms for name in term.features}
+
+
+@given(card=any_card(), seed=st.integers(0, 2**20), data=st.data())
+@QUICK
+def test_no_term_is_about_a_feature_that_cannot_vary(card, seed, data) -> None:
+    dead = {f.name for f in card.features if data.draw(st.booleans())}
+    card = still(card, dead)
+    rng, words = np.random.default_rng(seed), vocabulary(card)
+    spoken = features_of([*islice(first_generation(card), 60), *(words.draw(rng) for _ in range(60))])
+    assert not spoken & {f.name for f in card.features if {f.name, f.source.of} & dead}
+
+
+def test_a_ball_that_is_nowhere_is_left_out_with_its_first_time_and_the_key_stays() -> None:
+    plain, card = CARDS["door_key"], still(CARDS["door_key"], ["carrying_ball"])
+    both = {"carrying_ball", "ever_carrying_ball"}
+    assert both <= features_of(first_generation(plain))
+    assert features_of(first_generation(card)) == features_of(first_generation(plain)) - both
+
+
+@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_where_nothing_can_vary_it_goes_on_as_without_features(name, hidden) -> None:
+    card = CARDS[name]
+    bare = card.model_copy(update={"features": ()})
+    assert list(first_generation(still(card), hidden=hidden)) == list(first_generation(bare, hidden=hidden))
+    draws = [vocabulary(c, hidden=hidden).draw(np.random.default_rng(5)) for c in (still(card), bare)]
+    assert draws[0] == draws[1]
+    assert card_kind(still(card)) == card_kind(bare)

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_samples import HOSTILE, SOURCE, begin, card, design, finish, record, trial
+from run_samples import HOSTILE, SOURCE, begin, card, confirm_before, design, finish, record, trial
 
 from experimenter.errors import NotFound
 from experimenter.records import EnvSpec
@@ -22,7 +22,7 @@ from experimenter.report import write_report
 from experimenter.report.facts import space_words
 from experimenter.report.highlight import highlighted
 from experimenter.report.html import Html, el
-from experimenter.report.lines import duration, number, percent, trial_line, without_kind
+from experimenter.report.lines import duration, number, percent, time_range, trial_line, without_kind
 from experimenter.report.text import safe_text
 from experimenter.workspace.store import Workspace
 
@@ -145,6 +145,35 @@ def test_a_damaged_document_counts_as_missing(workspace: Path) -> None:
         store.put_document("reach_the_flag", "arm:native", {"v": 1, "name": "native"})
         text = _Page(write_report(store, "reach_the_flag").read_text()).text
     assert "the native control" in text and "the verdict" in text and "Winner and controls" in text
+
+
+def test_earlier_confirmations_stand_beside_the_winner(workspace: Path) -> None:
+    with Workspace.open(workspace) as store:
+        begin(store)
+        finish(store)
+        assert "earlier winner" not in write_report(store, "reach_the_flag").read_text()
+        confirm_before(store)
+        text = _Page(write_report(store, "reach_the_flag").read_text()).text
+        assert "earlier winner, confirmation 1 (trial t2) −131 (−136 to −125) 15 % 5 400,000 replaced" in text
+        assert "replaces the earlier winner whether it is better or not" in text
+        store.put_document("reach_the_flag", "winner:0", {"v": 1, "number": 0, "trial": "t2", "arm": "none"})
+        store.put_document("reach_the_flag", "winner", {"trial": "t1", "steps": 100_000, "number": 10**12})
+        assert "earlier winner" not in write_report(store, "reach_the_flag").read_text()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (12.6, 48.4, "13–48 s"),
+        (45.0, 121.0, "45 s to 2 minutes"),
+        (108.0, 236.0, "2–4 minutes"),
+        (110.0, 125.0, "2 minutes"),
+        (1200.0, 9000.0, "20 minutes to 2.5 hours"),
+        (9000.0, 90_000.0, "2.5–25 hours"),
+    ],
+)
+def test_times_are_told_as_rough_as_they_are(low: float, high: float, words: str) -> None:
+    assert time_range(low, high) == words
 
 
 def test_hostile_text_stays_text(workspace: Path) -> None:

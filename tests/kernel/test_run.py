@@ -12,13 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from twins import fingerprint, repeated_trainings
+from twins import fingerprint, repeated_trainings, told_twice
 
 from experimenter.api import Experimenter
 from experimenter.errors import BudgetError, EnvironmentFault, ExperimenterError, NotFound, RunLocked
 from experimenter.loop import launch
 from experimenter.loop.arms import run_arm
 from experimenter.loop.assemble import open_context
+from experimenter.loop.preparation import prepare
+from experimenter.loop.results import result
 from experimenter.records import Design, Phase, PolicyRef, Training, WeightedEnv
 from experimenter.workspace.locks import RunLock
 from experimenter.workspace.store import Workspace
@@ -116,13 +118,16 @@ def test_every_counted_step_was_a_step_of_some_training_or_check(small, workspac
 
 
 def test_streams_events_in_order(small):
-    kinds = [
-        event.kind for event in Experimenter("CartPole-v1", controls="none", **small).stream("keep it up")
-    ]
+    events = list(Experimenter("CartPole-v1", controls="none", **small).stream("keep it up"))
+    kinds = [event.kind for event in events]
     stops = ["recall", "propose", "design", "check", "diagnose", "reflect", "remember", "decide"]
     places = [kinds.index(f"{stop}.finished") for stop in stops]
     assert places == sorted(places)
     assert kinds[-1] == "run.finished"
+    climbing = events[: kinds.index("judge.finished")]
+    first_trial = [event for event in climbing if event.kind in ("training.started", "rung.finished")]
+    assert [event.kind for event in first_trial] == ["training.started", "rung.finished"] * 2
+    assert [event.data["until"] for event in first_trial] == [1024, 1024, 2640, 2640]
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +150,7 @@ def kill_runner(root, run):
 def run_with_kills(root, moments):
     settings = SMALL | {"workspace": str(root), "memory": "off", "chunk_steps": 1024, "controls": "native"}
     agent = Experimenter("MountainCar-v0", **settings)
-    prepared = launch.prepare(
+    prepared = prepare(
         "reach the flag", agent.env, {}, agent.settings, run_id="same", seed=agent.seed, command=("python",)
     )
     for moment in moments:
@@ -155,7 +160,7 @@ def run_with_kills(root, moments):
     launch.start(agent.workspace, "same")
     for _ in launch.follow(agent.workspace, "same"):
         pass
-    return launch.result(agent.workspace, "same")
+    return result(agent.workspace, "same")
 
 
 def assert_same(root, undisturbed, result):
@@ -163,6 +168,7 @@ def assert_same(root, undisturbed, result):
     found = fingerprint(root, "same")
     assert {name for name in undisturbed if found.get(name) != undisturbed[name]} == set()
     assert repeated_trainings(root, "same") == []
+    assert told_twice(root, "same") == []
 
 
 def test_killed_at_random_moments_it_ends_the_same(workspace, undisturbed):
@@ -176,6 +182,19 @@ def test_killed_at_twenty_random_moments_it_ends_the_same(workspace, undisturbed
     dice = random.Random(2)
     result = run_with_kills(workspace, [dice.uniform(0.1, 3.0) for _ in range(20)])
     assert_same(workspace, undisturbed, result)
+
+
+def test_killed_at_the_end_of_a_rung_it_goes_on_from_there(workspace, undisturbed):
+    settings = SMALL | {
+        "workspace": str(workspace),
+        "memory": "off",
+        "chunk_steps": 1024,
+        "controls": "native",
+    }
+    agent = Experimenter("MountainCar-v0", **settings)
+    next(event for event in agent.stream("reach the flag", name="same") if event.kind == "rung.finished")
+    kill_runner(workspace, "same")
+    assert_same(workspace, undisturbed, agent.resume("same"))
 
 
 def test_lost_checkpoints_of_the_graph_lose_no_training(workspace, undisturbed):
@@ -220,7 +239,7 @@ def test_two_runs_of_one_wish_have_their_own_random_controls(small, workspace):
 
 def test_a_training_that_fails_counts_as_random_actions_do(small, workspace):
     agent = Experimenter("CartPole-v1", controls="none", **small)
-    prepared = launch.prepare("try", agent.env, {}, agent.settings, run_id="fails")
+    prepared = prepare("try", agent.env, {}, agent.settings, run_id="fails")
     with Workspace.open(workspace, create=False) as store:
         ctx = open_context(store, "fails", lambda: False)
         design = control_design(ctx)

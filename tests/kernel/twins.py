@@ -9,6 +9,7 @@ from typing import Any
 from experimenter.identity import canonical_json
 from experimenter.workspace.store import Workspace
 
+OF_THE_MOMENT = {"training.progress", "check.failed"}
 VOLATILE = {"seconds", "wasted_env_steps", "steps_per_second", "created", "updated", "pid", "report", "at"}
 
 
@@ -37,13 +38,24 @@ def fingerprint(root: Path, run: str) -> dict[str, str]:
 
 
 def repeated_trainings(root: Path, run: str) -> list[str]:
-    """Steps that finished more than once, or were started again after they had finished."""
+    """Steps that finished more than once, or went on after they had finished."""
     finished: Counter[str] = Counter()
     again: list[str] = []
     with Workspace.open(root, create=False) as workspace:
         for event in workspace.events(run):
             if event.kind == "training.finished":
                 finished[event.step] += 1
-            if event.kind == "training.started" and finished[event.step]:
+            if event.kind in ("training.started", "training.progress") and finished[event.step]:
                 again.append(event.step)
     return again + [step for step, count in finished.items() if count > 1]
+
+
+def told_twice(root: Path, run: str) -> list[tuple[str, str]]:
+    """Events by kind and step that were written more than once, where a step's own transaction should hold them."""
+    with Workspace.open(root, create=False) as workspace:
+        told = Counter(
+            (event.kind, event.step)
+            for event in workspace.events(run)
+            if not event.kind.startswith("run.") and event.kind not in OF_THE_MOMENT
+        )
+    return [event for event, count in told.items() if count > 1]

@@ -109,6 +109,19 @@ def test_environments_are_available_only_with_parameters() -> None:
     assert ["environment" in question.available for question in asked] == [True, False]
 
 
+def test_what_was_just_refused_is_not_offered_again_and_nothing_left_is_out_of_ideas() -> None:
+    asked: list[ChooseLever] = []
+
+    def choose(question):
+        asked.append(question)
+        return LeverChoice(lever=question.available[0], reason="scripted")
+
+    ask = ask_of(ScriptedPlanner({"choose_lever": choose}))
+    tasks = [Auto().propose(view(cycle=1 + n, refused=LEVERS[:n]), ask) for n in range(len(LEVERS) + 1)]
+    assert [task and task.lever for task in tasks] == [*LEVERS, None]
+    assert [question.available for question in asked] == [LEVERS, LEVERS[1:], LEVERS[2:]]
+
+
 def test_a_failed_reward_is_repaired_and_another_lever_given_up() -> None:
     now = view(cycle=1, champion=native())
     task, designs = designed("reward", now)

@@ -10,6 +10,7 @@ from run_samples import HOSTILE, begin, finish
 from textual.pilot import Pilot
 from textual.widgets import DataTable, RichLog, Static
 
+from experimenter.workspace.locks import RunLock
 from experimenter.workspace.store import Workspace
 from experimenter_tui.app import ExperimenterApp
 
@@ -68,14 +69,30 @@ def test_hostile_text_is_shown_as_text(workspace: Path) -> None:
     _drive(_two_runs(workspace), steps)
 
 
-def test_enter_shows_another_run_and_s_asks_it_to_stop(workspace: Path) -> None:
+def test_enter_shows_another_run_and_keys_ask_things_of_it(workspace: Path) -> None:
     async def steps(app: ExperimenterApp, pilot: Pilot[None]) -> None:
         await pilot.press("down", "enter")
         await _until(pilot, lambda: "950,000" in str(app.query_one("#spent", Static).render()))
         assert app.shown == "first_run"
-        await pilot.press("s")
+        with Workspace.open(workspace) as store, RunLock(workspace / "runs" / "first_run") as lock:
+            asked: list[str] = []
+            for key, kind in (("p", "pause"), ("u", "resume"), ("s", "stop")):
+                await pilot.press(key)
+                asked.append(kind)
+                await _until(pilot, lambda: [c.kind for c in store.pending("first_run")] == asked)
+            assert store.pending("second_run") == ()
+            for command in store.pending("first_run"):
+                store.settle(command.id, "done")
+            lock.release()
+
+    _drive(_two_runs(workspace), steps)
+
+
+def test_a_run_that_is_not_running_cannot_be_paused(workspace: Path) -> None:
+    async def steps(app: ExperimenterApp, pilot: Pilot[None]) -> None:
+        await pilot.press("p")
+        await _until(pilot, lambda: any("is not running" in note.message for note in app._notifications))
         with Workspace.open(workspace) as store:
-            await _until(pilot, lambda: [c.kind for c in store.pending("first_run")] == ["stop"])
             assert store.pending("second_run") == ()
 
     _drive(_two_runs(workspace), steps)

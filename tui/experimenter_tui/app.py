@@ -16,13 +16,17 @@ from textual.message import Message
 from textual.widgets import DataTable, Footer, Header, RichLog, Static
 
 from experimenter.errors import ExperimenterError
+from experimenter.loop.asking import Kind, ask
 from experimenter.report.text import safe_text
 from experimenter_tui.reading import RUN_COLUMNS, TRIAL_COLUMNS, View, read_view
 
 __all__ = ["ExperimenterApp"]
 
 _EVERY_SECONDS: Final = 1.0
-_HELP: Final = "enter: show the run · s: ask it to stop · r: write its report · q: quit, runs go on"
+_HELP: Final = (
+    "enter: show the run · p: let it wait · u: let it go on · s: ask it to stop · r: write its report"
+    " · q: quit, runs go on"
+)
 
 
 class ViewRead(Message):
@@ -55,7 +59,9 @@ class ExperimenterApp(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit"),
-        Binding("s", "stop_run", "ask to stop"),
+        Binding("p", "ask('pause')", "pause"),
+        Binding("u", "ask('resume')", "unpause"),
+        Binding("s", "ask('stop')", "stop"),
         Binding("r", "report", "report"),
         Binding("question_mark", "help", "help", key_display="?"),
     ]
@@ -128,9 +134,9 @@ class ExperimenterApp(App[None]):
             self.query_one(RichLog).clear()
             self._look()
 
-    def action_stop_run(self) -> None:
+    def action_ask(self, kind: Kind) -> None:
         if (run := self.shown) is not None:
-            self._in_thread(lambda: _ask_to_stop(self.root, run))
+            self._in_thread(lambda: WorkEnded(ask(self.root, run, kind).words))
 
     def action_report(self) -> None:
         if (run := self.shown) is not None:
@@ -150,14 +156,6 @@ def _fill(table: DataTable[Text], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row), key=row[0])
     table.move_cursor(row=min(place, max(0, len(rows) - 1)))
-
-
-def _ask_to_stop(root: Path, run: str) -> Message:
-    from experimenter.workspace.store import Workspace
-
-    with Workspace.open(root) as store:
-        store.send(run, "stop")
-    return WorkEnded(f"asked {run} to stop; what is finished is kept")
 
 
 def _write_report(root: Path, run: str) -> Message:

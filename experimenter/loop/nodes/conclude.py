@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from langgraph.runtime import Runtime
 
-from experimenter.identity import seeds
+from experimenter.identity import digest, seeds
 from experimenter.judge.controls import control_names
 from experimenter.judge.statistics import compare, interval
-from experimenter.judge.verdict import Claim, sentence
+from experimenter.judge.verdict import Claim, earlier_sentence, sentence
 from experimenter.loop.context import RunContext
 from experimenter.loop.nodes.train import target
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion
 from experimenter.records import Arm, Candidate, Comparison, Trial
-from experimenter.results import Best, ControlResult, RunResult
+from experimenter.results import Best, ControlResult, Earlier, RunResult, earlier_confirmations
 
 
 def conclude(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
@@ -32,7 +32,8 @@ def finish(ctx: RunContext, why: str, status: str = "finished") -> RunResult:
     for name, comparison in comparisons.items():
         ctx.workspace.put_document(ctx.run, f"comparison:{name}", comparison.model_dump(mode="json"))
     ctx.workspace.put_document(ctx.run, "result", result.model_dump(mode="json"))
-    ctx.emit("verdict.finished", {"sentence": result.sentence, "why_ended": why})
+    step = ctx.step_id("verdict", 0, ctx.plan.epoch, design=digest([result.sentence, why]))
+    ctx.announce(step, "verdict.finished", {"sentence": result.sentence, "why_ended": why})
     return _with_report(ctx, result)
 
 
@@ -80,6 +81,7 @@ def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Compa
             "why_ended": why,
             "verdict": {name: item.model_dump() for name, item in comparisons.items()},
             "best": None if best is None else best.model_dump(),
+            "earlier": [item.model_dump() for item in _earlier(ctx)],
             "controls": {name: _control(ctx, name).model_dump() for name in comparisons},
             "ledger": ledger.model_dump(),
             "trials": len(trials),
@@ -99,10 +101,12 @@ def _caveats(ctx: RunContext, names: Iterable[str]) -> list[str]:
             words.append(f"{counted} failed, and count as random actions do.")
     winner = ctx.workspace.document(ctx.run, "winner")
     if winner is not None and winner["number"]:
-        words.append(
-            f"This is confirmation {winner['number'] + 1} of the run; later champions replace earlier ones."
-        )
+        words.append(earlier_sentence(int(winner["number"]), _earlier(ctx)))
     return words
+
+
+def _earlier(ctx: RunContext) -> tuple[Earlier, ...]:
+    return earlier_confirmations(ctx.run, ctx.workspace.documents(ctx.run))
 
 
 def _why_missing(ctx: RunContext, control: str) -> str:

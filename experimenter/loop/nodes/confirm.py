@@ -7,6 +7,8 @@ winner is never the better of two confirmations.
 
 from __future__ import annotations
 
+from typing import Any
+
 from langgraph.runtime import Runtime
 
 from experimenter.budget import SMALLEST_DESIGN
@@ -20,6 +22,7 @@ from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion, search_steps_left
 from experimenter.records import Arm, Candidate, Design, Trial
+from experimenter.results import Confirmation, confirmation_document
 
 WORTH_RETURNING = 0.3
 MOST_CONFIRMATIONS = 3
@@ -50,10 +53,9 @@ def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
         return Outcome(
             value={"again": False}, events=(NewEvent(kind="note", data={"words": ordered["words"]}),)
         )
-    arm = _train_and_judge(ctx, best.id, best.winner.design, cycle, number, ordered["steps"])
+    arm = _train_and_judge(ctx, best.winner.design, cycle, number, ordered["steps"])
     again = _again(ctx, arm, number, ended)
-    winner = {"trial": best.id, "steps": ordered["steps"], "number": number}
-    documents = {"arm:winner": arm.model_dump(mode="json"), "winner": winner}
+    documents = confirmation_documents(best.id, ordered["steps"], number, arm)
     if again:
         spent = ctx.ledger().env_steps
         documents["search_limit"] = {"steps": spent + (ctx.plan.env_steps - spent) // 2}
@@ -69,6 +71,16 @@ def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
     )
 
 
+def confirmation_documents(trial: str, steps: int, number: int, arm: Arm) -> dict[str, Any]:
+    """The winner as it stands now, and this confirmation under its own number: a later winner does not hide it."""
+    kept = Confirmation(number=number, trial=trial, steps=steps, arm=arm)
+    return {
+        "arm:winner": arm.model_dump(mode="json"),
+        "winner": {"trial": trial, "steps": steps, "number": number},
+        confirmation_document(number): kept.model_dump(mode="json"),
+    }
+
+
 def _order(ctx: RunContext) -> Outcome:
     """What to confirm and with how many steps per seed; stored first, because the ledger moves while it trains."""
     best = champion(ctx.trials())
@@ -80,7 +92,9 @@ def _order(ctx: RunContext) -> Outcome:
         return Outcome(value={"trial": None, "words": "the confirmed winner stands"})
     if steps < SMALLEST_DESIGN:
         return Outcome(value={"trial": None, "words": "too few steps are left to confirm the best design"})
-    return Outcome(value={"trial": best[0].id, "steps": steps, "words": ""})
+    data = {"trial": best[0].id, "seeds": ctx.plan.confirm_seeds, "steps_each": steps}
+    started = NewEvent(kind="confirm.started", data=data)
+    return Outcome(value={"trial": best[0].id, "steps": steps, "words": ""}, events=(started,))
 
 
 def _steps_in_time(ctx: RunContext, left: int) -> int:
@@ -98,8 +112,7 @@ def _steps_in_time(ctx: RunContext, left: int) -> int:
     return int(shared if enough else within)
 
 
-def _train_and_judge(ctx: RunContext, trial: str, design: Design, cycle: int, number: int, steps: int) -> Arm:
-    ctx.emit("confirm.started", {"trial": trial, "seeds": ctx.plan.confirm_seeds, "steps_each": steps})
+def _train_and_judge(ctx: RunContext, design: Design, cycle: int, number: int, steps: int) -> Arm:
     role = "confirm_train" if ctx.parent is None else "control_train"
     return run_arm(
         ctx,

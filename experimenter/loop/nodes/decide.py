@@ -27,7 +27,7 @@ def route_decide(state: LoopState) -> str:
 
 
 def _decide(ctx: RunContext, cycle: int, confirmed: int) -> Outcome:
-    ended = _why_end(ctx, cycle, confirmed)
+    ended = _why_end(ctx, confirmed)
     data = {
         "cycle": cycle,
         "ended": ended,
@@ -37,8 +37,8 @@ def _decide(ctx: RunContext, cycle: int, confirmed: int) -> Outcome:
     return Outcome(value={"ended": ended}, events=(NewEvent(kind="decide.finished", data=data),))
 
 
-def _why_end(ctx: RunContext, cycle: int, confirmed: int) -> str:
-    if ctx.max_trials is not None and cycle + 1 >= ctx.max_trials:
+def _why_end(ctx: RunContext, confirmed: int) -> str:
+    if ctx.max_trials is not None and len(ctx.trials()) >= ctx.max_trials:
         return "as many trials as the run that it controls"
     if _solved(ctx):
         return "the target was reached in the search"
@@ -52,9 +52,13 @@ def _why_end(ctx: RunContext, cycle: int, confirmed: int) -> str:
 
 
 def _solved(ctx: RunContext) -> bool:
+    """Whether a champion that is still to be confirmed reached the target in the search."""
     best, wanted = champion(ctx.trials()), target(ctx)
-    score = best[1].true_score if best else None
-    return score is not None and wanted is not None and score >= wanted
+    winner = ctx.workspace.document(ctx.run, "winner")
+    if best is None or wanted is None or (winner is not None and winner["trial"] == best[0].id):
+        return False
+    score = best[1].true_score
+    return score is not None and score >= wanted
 
 
 def _still_improving(ctx: RunContext) -> bool:

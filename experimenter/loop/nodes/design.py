@@ -1,6 +1,12 @@
-"""Stop 3: the task becomes designs: environment configurations, reward programs, hyperparameters."""
+"""Stop 3: the task becomes designs: environment configurations, reward programs, hyperparameters.
+
+Where the planner refuses, the cycle is spent without a design and the curriculum is asked for another task. Only as
+many such cycles in a row as there are levers are out of ideas.
+"""
 
 from __future__ import annotations
+
+from typing import Final, get_args
 
 from langgraph.runtime import Runtime
 
@@ -10,14 +16,28 @@ from experimenter.loop.context import Outcome, RunContext, read_many
 from experimenter.loop.nodes.propose import proposed
 from experimenter.loop.nodes.recall import recalled
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import run_view
-from experimenter.records import Design
+from experimenter.loop.view import refused, run_view
+from experimenter.records import Design, Lever
+
+LEVERS: Final = frozenset(get_args(Lever)) - {"native", "random"}
+"""What a curriculum may pull; the other two name arms that nobody plans."""
 
 
 def design(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
     ctx, cycle = runtime.context, state["cycle"]
     found = ctx.once("design", cycle, lambda: _design(ctx, cycle))
-    return {"ended": "" if found else "out of ideas"}
+    if found:
+        return {"designs": len(found), "ended": ""}
+    if len(refused(ctx, cycle + 1)) >= len(LEVERS):
+        return {"designs": 0, "ended": "out of ideas"}
+    return {"designs": 0, "ended": "", "cycle": cycle + 1}
+
+
+def route_design(state: LoopState) -> str:
+    """To the checks with designs; without any to the next cycle, or to confirmation at the end of all ideas."""
+    if state.get("ended"):
+        return "confirm"
+    return "check" if state.get("designs") else "recall"
 
 
 def designed(ctx: RunContext, cycle: int) -> tuple[Design, ...]:

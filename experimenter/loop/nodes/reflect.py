@@ -33,7 +33,7 @@ def reflected(ctx: RunContext, cycle: int) -> tuple[Trial, Lesson | None]:
 
 def _reflect(ctx: RunContext, cycle: int) -> Outcome:
     trial = _trial(ctx, cycle)
-    lesson = _lesson(ctx, trial)
+    lesson, notes = _lesson(ctx, trial)
     trial = trial.model_copy(update={"verdict": lesson.sentence if lesson else ""})
     data = {
         "cycle": cycle,
@@ -45,7 +45,7 @@ def _reflect(ctx: RunContext, cycle: int) -> Outcome:
         "trial": trial.model_dump(mode="json"),
         "lesson": None if lesson is None else lesson.model_dump(mode="json"),
     }
-    return Outcome(value=value, events=(NewEvent(kind="reflect.finished", data=data),))
+    return Outcome(value=value, events=(*notes, NewEvent(kind="reflect.finished", data=data)))
 
 
 def _trial(ctx: RunContext, cycle: int) -> Trial:
@@ -64,7 +64,8 @@ def _trial(ctx: RunContext, cycle: int) -> Trial:
     )
 
 
-def _lesson(ctx: RunContext, trial: Trial) -> Lesson | None:
+def _lesson(ctx: RunContext, trial: Trial) -> tuple[Lesson | None, tuple[NewEvent, ...]]:
+    """What the planner learned from the trial; where it fails, a note that says why there is no lesson."""
     before = champion(tuple(other for other in ctx.trials() if other.cycle < trial.cycle))
     question = Reflect(
         goal=ctx.record.goal,
@@ -78,11 +79,10 @@ def _lesson(ctx: RunContext, trial: Trial) -> Lesson | None:
     try:
         answer = ctx.ask(question)
     except ExperimenterError as refusal:
-        ctx.emit("note", {"words": str(refusal)})
-        return None
+        return None, (NewEvent(kind="note", data={"words": str(refusal)}),)
     if not isinstance(answer, Reflection) or answer.sentence is None:
-        return None
-    return _make_lesson(ctx, trial, answer.sentence)
+        return None, ()
+    return _make_lesson(ctx, trial, answer.sentence), ()
 
 
 def _make_lesson(ctx: RunContext, trial: Trial, sentence: str) -> Lesson:

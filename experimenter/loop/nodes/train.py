@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from langgraph.runtime import Runtime
 
@@ -12,9 +12,19 @@ from experimenter.loop.context import Outcome, RunContext, read_many
 from experimenter.loop.nodes.check import checked
 from experimenter.loop.plan import Rung, rungs
 from experimenter.loop.state import LoopState
-from experimenter.loop.trainings import Order, train_all
+from experimenter.loop.trainings import Order, stored_training, train_all
 from experimenter.loop.view import standing
-from experimenter.records import Candidate, Training
+from experimenter.records import Candidate, Record, Training
+
+
+class RungEnd(Record):
+    """How a rung ended, in the order of those who climbed it: each training's step, ``None`` where time cut it off.
+
+    ``go_on`` is stored because it may hang on the clock, and a resumed run must not decide it anew.
+    """
+
+    trained: tuple[str | None, ...]
+    go_on: bool
 
 
 def train(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
@@ -32,27 +42,54 @@ def _train(ctx: RunContext, cycle: int) -> Outcome:
     candidates = list(checked(ctx, cycle))
     alive = [index for index, item in enumerate(candidates) if not item.discarded]
     ladder = rungs(len(alive), ctx.plan.design_steps, ctx.plan.chunk_steps)
-    events: list[NewEvent] = []
     for number, rung in enumerate(ladder):
         alive = _drop(candidates, alive, rung.keep, number)
         if not alive:
             break
-        _climb(ctx, cycle, candidates, alive, rung, number)
-        alive = [index for index in alive if not candidates[index].discarded]
-        events.append(_rung_event(cycle, number, rung, candidates, alive))
-        if ctx.search_time_is_over() or not _worth_going_on(ctx, candidates, alive, number):
+        go_on = _climb(ctx, cycle, candidates, alive, rung, number)
+        alive = _still(candidates, alive)
+        if not go_on:
             break
-    value = [item.model_dump(mode="json") for item in candidates]
-    return Outcome(value=value, events=tuple(events))
+    return Outcome(value=[item.model_dump(mode="json") for item in candidates])
 
 
 def _climb(
     ctx: RunContext, cycle: int, candidates: list[Candidate], alive: list[int], rung: Rung, number: int
-) -> None:
+) -> bool:
+    """Brings the candidates up one rung, a stored step whose end is told once; says whether to go on."""
+    stored = ctx.once("rung", cycle, lambda: _rung(ctx, cycle, candidates, alive, rung, number), number)
+    end = RungEnd.model_validate(stored)
+    trainings = [None if step is None else stored_training(ctx, step) for step in end.trained]
+    candidates[:] = _advanced(candidates, alive, trainings, number)
+    return end.go_on
+
+
+def _rung(
+    ctx: RunContext, cycle: int, candidates: list[Candidate], alive: list[int], rung: Rung, number: int
+) -> Outcome:
     orders = [_order(ctx, cycle, candidates[index], index, rung, number) for index in alive]
     trainings = train_all(ctx, orders, give_up=_search_clock(ctx))
+    after = _advanced(candidates, alive, trainings, number)
+    left = _still(after, alive)
+    end = RungEnd(
+        trained=tuple(None if training is None else training.step for training in trainings),
+        go_on=not ctx.search_time_is_over() and _worth_going_on(ctx, after, left, number),
+    )
+    event = _rung_event(cycle, number, rung, after, left)
+    return Outcome(value=end.model_dump(mode="json"), events=(event,))
+
+
+def _still(candidates: list[Candidate], alive: list[int]) -> list[int]:
+    return [index for index in alive if not candidates[index].discarded]
+
+
+def _advanced(
+    candidates: list[Candidate], alive: list[int], trainings: Sequence[Training | None], number: int
+) -> list[Candidate]:
+    after = list(candidates)
     for index, training in zip(alive, trainings, strict=True):
-        candidates[index] = _advance(candidates[index], training, number)
+        after[index] = _advance(after[index], training, number)
+    return after
 
 
 def _advance(candidate: Candidate, training: Training | None, rung: int) -> Candidate:

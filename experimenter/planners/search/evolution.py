@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 
+from experimenter.envs.records import EnvCard
 from experimenter.planners.search.generation import first_generation
 from experimenter.planners.search.grammar import Measure, Shaping, Term, parse
-from experimenter.planners.search.reading import flat_returns
+from experimenter.planners.search.reading import flat_returns, impossible
 from experimenter.planners.search.vocabulary import (
     TEMPERATURES,
     TRANSFORMS,
@@ -66,7 +67,7 @@ def repaired(question: WriteRewards) -> Child:
     """The failed program without the component that its error names; a simpler one when that says nothing."""
     hidden = question.goal.judge_visibility == "hidden"
     failed = question.failed
-    tree = parse(failed.source) if failed else None
+    tree = _speakable(failed.source, question.card) if failed else None
     simpler = _simpler(tree, question.error) if tree else iter(())
     fresh = first_generation(question.card, hidden=hidden)
     drawn = _drawn(vocabulary_of(question.card, hidden=hidden), np.random.default_rng([question.seed, 1]))
@@ -104,10 +105,17 @@ def _ranked(question: WriteRewards, hidden: bool) -> list[Parent]:
 
     parents = []
     for attempt in sorted(ran, key=worth, reverse=True):
-        tree = parse(attempt.reward.source) if attempt.reward else None
+        tree = _speakable(attempt.reward.source, question.card) if attempt.reward else None
         if attempt.reward and tree:
             parents.append(Parent(mended(tree, attempt.diagnosis), attempt.reward.hash))
     return parents
+
+
+def _speakable(source: str, card: EnvCard) -> Shaping | None:
+    """The tree of a program without terms about features that cannot vary; ``None`` where nothing else is in it."""
+    tree, still = parse(source), impossible(card)
+    idle = frozenset(t.name for t in tree.terms if still & set(t.features)) if tree else frozenset()
+    return tree.without(idle) if tree and idle else tree
 
 
 def _share(question: WriteRewards, parents: list[Parent]) -> int:

@@ -12,7 +12,18 @@ from typing import Final, Literal
 from experimenter.envs.records import EnvCard, Feature
 from experimenter.questions import Attempt
 
-__all__ = ["CardKind", "Scale", "card_kind", "flat", "flat_returns", "noise", "partner", "roles", "scale"]
+__all__ = [
+    "CardKind",
+    "Scale",
+    "card_kind",
+    "flat",
+    "flat_returns",
+    "impossible",
+    "noise",
+    "partner",
+    "roles",
+    "scale",
+]
 
 CardKind = Literal["sparse flags", "sparse", "flat cost", "survival", "dense continuous", "dense"]
 SPEED: Final = re.compile(r"velocit|speed|\bvel\b|_vel\b|_vel_|\bvel_|_dot\b|m/s|rad/s|\bxdot|momentum")
@@ -92,9 +103,20 @@ def flat_returns(card: EnvCard, attempts: tuple[Attempt, ...]) -> bool:
     return not returns or max(returns) - min(returns) <= noise(card)
 
 
+def impossible(card: EnvCard) -> frozenset[str]:
+    """Names of features that nothing in this world can move, with the ``ever`` flags of such: no term is about one."""
+    still = {f.name for f in card.features if not f.possible}
+    return frozenset(f.name for f in card.features if {f.name, f.source.of} & still)
+
+
 def roles(card: EnvCard) -> Roles:
-    """Sorts features into roles, by name, description and unit; by symmetry around zero where those say nothing."""
-    usable = [f for f in card.features if f.name.isidentifier() and f.name.isascii()]
+    """Sorts features into roles, by name, description and unit; by symmetry around zero where those say nothing.
+
+    The grammar has its features from here alone; those that cannot vary have no role.
+    """
+    still = impossible(card)
+    named = [f for f in card.features if f.name.isidentifier() and f.name.isascii()]
+    usable = [f for f in named if f.name not in still]
     numbers = [f for f in usable if f.kind in ("continuous", "angle", "count") and f.source.rule != "ever"]
     speeds = [f for f in numbers if _is_speed(f)]
     if not speeds:

@@ -1,0 +1,72 @@
+"""What can be chosen for a run, one type per option, so that a command's signature reads as a list of choices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AllowUnsandboxed",
+    "BudgetDollars",
+    "BudgetSeconds",
+    "BudgetSteps",
+    "BudgetTokens",
+    "ConfirmSeeds",
+    "Controls",
+    "Curriculum",
+    "Detach",
+    "Env",
+    "Events",
+    "Judge",
+    "JudgeVisibility",
+    "Memory",
+    "Name",
+    "Planner",
+    "Target",
+    "Wish",
+    "Workers",
+    "Yes",
+]
+
+Wish = Annotated[str, typer.Argument(metavar="WISH", help="What you want, in a sentence.")]
+Env = Annotated[str, typer.Option("--env", metavar="ID", help="A Gymnasium id, or module:Id.")]
+BudgetSteps = Annotated[
+    int | None, typer.Option("--budget-steps", help="Learning steps in all: search, discards, confirmation.")
+]
+BudgetSeconds = Annotated[float | None, typer.Option("--budget-seconds", help="Active seconds.")]
+BudgetTokens = Annotated[int | None, typer.Option("--budget-tokens", help="Tokens of a language model.")]
+BudgetDollars = Annotated[
+    float | None, typer.Option("--budget-dollars", help="Dollars for a language model.")
+]
+Judge = Annotated[
+    str | None, typer.Option(help="What success is: return>=N, length>=N, info:KEY, or return.")
+]
+JudgeVisibility = Annotated[
+    str,
+    typer.Option(help="open; hidden needs a curriculum that promotes by preference, and none is installed."),
+]
+Target = Annotated[float | None, typer.Option(help="The true score (IQM) that counts as solved.")]
+Controls = Annotated[
+    str | None, typer.Option(help="Arms to compare with: none, native, random or all.", show_default="native")
+]
+ConfirmSeeds = Annotated[
+    int | None, typer.Option(help="Fresh training seeds that confirm the winner.", show_default="5")
+]
+Planner = Annotated[str | None, typer.Option(help="Who answers the questions.", show_default="search")]
+Curriculum = Annotated[str | None, typer.Option(help="What decides what to try next.", show_default="auto")]
+Name = Annotated[str | None, typer.Option(help="The run's name; made from the wish when left out.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes.", show_default="cores, at most 4")]
+Memory = Annotated[
+    str | None, typer.Option(help="Lessons of earlier runs: off, read or on.", show_default="on")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending dollars.")]
+Events = Annotated[bool, typer.Option("--events", help="Print every event as a JSON line on stdout.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Return at once; follow later with 'watch'.")]
+AllowUnsandboxed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsandboxed",
+        help="Run generated code even where the kernel cannot contain it. Dangerous.",
+    ),
+]

@@ -1,0 +1,215 @@
+"""Before a run: everything that can be wrong is checked, the environment is looked at, and the run is created.
+
+Nothing is trained here, and nothing is written before the checks have passed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from experimenter import plugins
+from experimenter.budget import Forecast, Ledger, check
+from experimenter.config import Settings
+from experimenter.contracts import Executor, Job, JobResult
+from experimenter.envs.records import EnvCard
+from experimenter.errors import BudgetError, ConfigError, UsageError, did_you_mean
+from experimenter.execution.local import LocalExecutor
+from experimenter.identity import seeds
+from experimenter.judge.controls import control_names
+from experimenter.loop.faults import raise_from
+from experimenter.loop.forecast import forecast
+from experimenter.loop.plan import affordable, make_plan, nominal_steps
+from experimenter.records import Budget, Goal
+from experimenter.workspace.records import RunRecord, new_run_name
+from experimenter.workspace.store import Workspace
+
+__all__ = ["Prepared", "look_at", "one_job", "prepare", "versions"]
+
+PACKAGES: Final = ("rl-experimenter", "gymnasium", "numpy", "optuna", "langgraph", "minigrid", "pydantic")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that exists and has not started."""
+
+    record: RunRecord
+    card: EnvCard
+    forecast: Forecast
+
+
+def look_at(
+    env_id: str, kwargs: Mapping[str, Any], *, judge: str | None, steps: int, seed: int, silence: float
+) -> EnvCard:
+    """The card of an environment, measured in a process of its own. Raises NotFound or EnvironmentFault."""
+    payload = {"id": env_id, "kwargs": dict(kwargs), "judge": judge, "steps": steps, "seed": seed}
+    result = one_job("card", Job(id="card", kind="card", payload=payload, silence=silence))
+    return EnvCard.model_validate(result.value["card"])
+
+
+def one_job(role: str, job: Job) -> JobResult:
+    """Runs one job in a process of its own; raises what it fails with."""
+    executor: Executor = LocalExecutor(1)
+    try:
+        results = list(executor.run([job], role=role, progress=lambda *_: None, interrupt=lambda: False))
+    finally:
+        executor.close()
+    if not results[0].ok:
+        raise_from(results[0])
+    return results[0]
+
+
+def prepare(
+    wish: str,
+    env_id: str,
+    kwargs: Mapping[str, Any],
+    settings: Settings,
+    *,
+    judge: str | None = None,
+    judge_visibility: str = "open",
+    target: float | None = None,
+    seed: int = 0,
+    run_id: str | None = None,
+    command: Sequence[str] = (),
+) -> Prepared:
+    """Checks everything that can be wrong before the first step, then creates the run.
+
+    Raises NotFound, ConfigError, BudgetError, EnvironmentFault, ContainmentError or WorkspaceError.
+    """
+    _check_words(wish)
+    _check_visibility(judge_visibility)
+    _check_plugins(settings)
+    _check_containment(settings)
+    budget = _budget(settings)
+    check(budget, settings.confirm_seeds)
+    _check_plan(budget, settings)
+    with Workspace.open(Path(settings.workspace)) as workspace:
+        probe_seed = seeds(seed, "probe", 1)[0]
+        card = look_at(
+            env_id,
+            kwargs,
+            judge=judge,
+            steps=settings.card_steps,
+            seed=probe_seed,
+            silence=settings.silence_seconds,
+        )
+        goal = Goal(wish=wish, environment=card.spec, judge=judge, target=target, budget=budget, seed=seed)
+        record = _create(workspace, goal, settings, card, run_id, command)
+        foreseen = _forecast(goal, settings, card)
+        workspace.put_document(record.id, "forecast", foreseen.model_dump(mode="json"))
+    return Prepared(record, card, foreseen)
+
+
+def _check_words(wish: str) -> None:
+    if not wish.strip():
+        raise UsageError("The wish is empty.", 'Say in a sentence what you want, e.g. "reach the flag".')
+    if len(wish) > 4000:
+        raise UsageError("The wish is longer than 4,000 characters.", "Say it shorter.")
+
+
+def _check_visibility(visibility: str) -> None:
+    """A hidden judge is refused, not half kept: no part of the loop can decide without the judge's score yet."""
+    if visibility == "open":
+        return
+    if visibility != "hidden":
+        raise ConfigError(
+            f"A judge is open or hidden, not {visibility[:40]!r}.",
+            did_you_mean(visibility, ("open", "hidden")),
+        )
+    raise ConfigError(
+        "A hidden judge needs a curriculum that promotes designs by preference, and none is installed.",
+        "Use an open judge: leave judge_visibility out, or say open.",
+    )
+
+
+def _check_plugins(settings: Settings) -> None:
+    plugins.load("planners", settings.planner)
+    plugins.load("curricula", settings.curriculum)
+
+
+def _check_containment(settings: Settings) -> None:
+    from experimenter.sandbox.level import require_containment
+
+    require_containment(allow_unsandboxed=settings.allow_unsandboxed)
+
+
+def _budget(settings: Settings) -> Budget:
+    return Budget(
+        env_steps=settings.budget_steps,
+        seconds=settings.budget_seconds,
+        tokens=settings.budget_tokens,
+        dollars=settings.budget_dollars,
+    )
+
+
+def _check_plan(budget: Budget, settings: Settings) -> None:
+    """The smallest run is one design with its checks, and its confirmation."""
+    steps = budget.env_steps or nominal_steps()
+    if _buys_a_trial(steps, settings):
+        return
+    enough = steps
+    while not _buys_a_trial(enough, settings):
+        enough += max(1, enough // 20)
+    raise BudgetError(
+        f"A budget of {steps:,} learning steps cannot buy the smallest run.",
+        f"With --confirm-seeds {settings.confirm_seeds} it needs about {enough:,}.",
+    )
+
+
+def _buys_a_trial(steps: int, settings: Settings) -> bool:
+    plan = make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
+    return affordable(plan.search_limit, plan) > 0
+
+
+def _forecast(goal: Goal, settings: Settings, card: EnvCard) -> Forecast:
+    steps = goal.budget.env_steps or nominal_steps()
+    plan = make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
+    controls = control_names(settings.controls)
+    return forecast(plan, goal.budget, settings, card, controls, target=goal.target)
+
+
+def _create(
+    workspace: Workspace,
+    goal: Goal,
+    settings: Settings,
+    card: EnvCard,
+    run_id: str | None,
+    command: Sequence[str],
+) -> RunRecord:
+    name = run_id or new_run_name(goal.wish, workspace.run_names())
+    if name in workspace.run_names():
+        raise ConfigError(
+            f"There is a run named {name} already.", f"Go on with it: experimenter resume {name}"
+        )
+    record = RunRecord(
+        id=name,
+        goal=goal,
+        settings=settings.model_dump(mode="json"),
+        planner=settings.planner,
+        curriculum=settings.curriculum,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        command=tuple(command),
+    )
+    workspace.create_run(record)
+    workspace.put_document(name, "card", card.model_dump(mode="json"))
+    workspace.put_document(name, "directory", {"path": str(Path.cwd())})
+    workspace.spend(name, Ledger(card_steps=card.card_steps))
+    workspace.emit(name, "run.created", {"wish": goal.wish, "environment": card.spec.id})
+    return record
+
+
+def versions() -> dict[str, str]:
+    """Releases of what a result depends on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
