@@ -155,8 +155,8 @@ class Listener:
         return missing.get(kind, "it is not known to this release")
 
     def _refuse(self, command: Command, why: str) -> None:
-        self.workspace.settle(command.id, "refused")
         self._note(command, f"the command {command.kind[:40]!r} was refused: {why}")
+        self.workspace.settle(command.id, "refused")
 
     def _note(self, command: Command, words: str) -> None:
         self.workspace.emit(self.run, "note", {"words": words, "command": command.id})

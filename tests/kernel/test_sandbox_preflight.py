@@ -87,7 +87,7 @@ def test_row_wise_programs_pass(expression):
         (returning("np.ones_like(t.next.x)"), "constant"),
         (returning("0.0 * t.next.x"), "constant"),
         (
-            "def reward(t):\n    for i in range(3000000):\n        x = i\n    return {'a': t.next.x}",
+            "def reward(t):\n    for i in range(20_000_000):\n        x = i\n    return {'a': t.next.x}",
             "loops",
         ),
     ],
