@@ -2,7 +2,7 @@
 
 from experimenter import Experimenter
 
-result = Experimenter(workspace="experiments").run("reach the flag", env="MountainCar-v0")
+result = Experimenter("MountainCar-v0").run("reach the flag")
 print(result.sentence)
 """
 
@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experimenter.api import Experimenter
+    from experimenter.api import AsyncExperimenter, Experimenter
     from experimenter.errors import ExperimenterError
     from experimenter.events import Event
     from experimenter.records import Budget, Comparison, EnvSpec, Goal, Interval
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncExperimenter",
     "Best",
     "Budget",
     "Comparison",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncExperimenter": "api",
     "Best": "results",
     "Budget": "records",
     "Comparison": "records",

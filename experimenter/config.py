@@ -49,6 +49,16 @@ class Settings(Record):
         default="on",
         description="Whether lessons of earlier runs are read, and whether this run adds to them.",
     )
+    memory_plugin: str = Field(
+        default="vector",
+        min_length=1,
+        description="What finds lessons, skills and methods: vector or lexical.",
+    )
+    embedder: str = Field(
+        default="hash",
+        min_length=1,
+        description="Turns texts into vectors: hash, minilm, openai:MODEL, ollama:MODEL, or a plug-in's name.",
+    )
     budget_steps: int | None = Field(
         default=500_000,
         description="Learning steps of single environments for search and confirmation; none is no limit.",
@@ -83,6 +93,10 @@ class Settings(Record):
     )
     min_free_megabytes: int = Field(
         default=200, ge=0, description="Below so much free disk space a run ends, to be resumed."
+    )
+    films: bool = Field(
+        default=True,
+        description="Film winner and control for the report, where the environment can be drawn.",
     )
     eval_episodes: int = Field(
         default=20, ge=1, le=10_000, description="Held-out episodes that score one policy."

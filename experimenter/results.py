@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 
 from experimenter.budget import Ledger
-from experimenter.records import Arm, Comparison, Design, Interval, Json, Record
+from experimenter.records import Arm, Comparison, Design, Interval, Json, Record, Trial
 
 _PREFIX: Final = "winner:"
 RunStatus = Literal["created", "running", "paused", "stopped", "finished", "failed"]
@@ -107,6 +107,7 @@ class RunResult(Record):
     earlier: tuple[Earlier, ...] = ()
     controls: dict[str, ControlResult] = Field(default_factory=dict)
     ledger: Ledger = Field(default_factory=Ledger)
+    inherited_steps: int = 0
     trials: int = 0
     discarded: int = 0
     containment: str = ""
@@ -114,3 +115,14 @@ class RunResult(Record):
     error: str = ""
     hint: str = ""
     exit_code: int = 0
+
+
+def inherited_steps(run: str, trials: Sequence[Trial]) -> int:
+    """Learning steps behind the starting policies that came from outside this run, each policy counted once."""
+    starts = (one.design.start for trial in trials for one in trial.candidates)
+    outside = {
+        start.hash: start.lineage_steps
+        for start in starts
+        if start is not None and not start.path.startswith(f"runs/{run}/")
+    }
+    return sum(outside.values())

@@ -17,6 +17,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUME
 for name in [name for name in os.environ if name.startswith("EXPERIMENTER_")]:
     del os.environ[name]
 os.environ.update(
+    EXPERIMENTER_FILMS="false",
     LANGGRAPH_STRICT_MSGPACK="true",
     MPLBACKEND="Agg",
     PYGAME_HIDE_SUPPORT_PROMPT="1",

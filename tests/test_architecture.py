@@ -7,9 +7,9 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,18 +125,18 @@ def test_the_front_door_lists_what_it_offers() -> None:
 
 
 def test_help_is_quick() -> None:
-    """Best of three, so that a busy machine does not decide."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        _python(
-            "import sys; sys.argv = ['experimenter', '--help']; from experimenter.cli import main; "
-            + _RUN_MAIN
-        )
-        seconds.append(time.perf_counter() - start)
-        if seconds[-1] < 0.5:
-            return
-    pytest.fail(f"--help took {min(seconds):.2f} s at best")
+    """Processor time, best of three: the wall's would tell how busy this machine is."""
+    code = (
+        "import sys; sys.argv = ['experimenter', '--help']; from experimenter.cli import main; " + _RUN_MAIN
+    )
+    assert min(_processor_seconds(code) for _ in range(3)) < 0.5
+
+
+def _processor_seconds(code: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _python(code)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 _RUN_MAIN = "\ntry:\n    code = main()\nexcept SystemExit as end:\n    code = end.code\nassert not code, code"

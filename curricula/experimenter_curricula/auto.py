@@ -18,8 +18,18 @@ from experimenter.questions import (
     RewardPrograms,
     WriteRewards,
 )
-from experimenter.records import Design, Hyperparameters, Lever, Phase, RewardProgram, Task, WeightedEnv
+from experimenter.records import (
+    Design,
+    Hyperparameters,
+    Lever,
+    MethodUse,
+    Phase,
+    RewardProgram,
+    Task,
+    WeightedEnv,
+)
 from experimenter.rl.defaults import default_hyperparameters, default_network
+from experimenter_curricula.recalled import recalled_designs
 
 __all__ = ["Auto"]
 
@@ -35,7 +45,7 @@ class Auto:
     def propose(self, view: RunView, ask: Ask) -> Task | None:
         """The native design first, then whichever lever the planner chooses; ``None`` when no lever is left."""
         if view.cycle == 0:
-            return _task("native", view, "native", "what the environment's own reward teaches")
+            return _first_task(view)
         available = _levers(view)
         if not available:
             return None
@@ -52,6 +62,10 @@ class Auto:
             return _tuned(base, task, view, ask)
         if task.lever == "environment":
             return _varied(base, task, view, ask)
+        if task.lever == "curriculum":
+            return _started(base, task, view)
+        if task.lever == "memory":
+            return _beside_native(view)[: view.max_designs]
         return (_native(view),)
 
     def repair(self, design: Design, error: str, task: Task, view: RunView, ask: Ask) -> Design | None:
@@ -63,10 +77,25 @@ class Auto:
         return _with(design, reward=written[0])
 
 
+def _first_task(view: RunView) -> Task:
+    """The native design alone; or, where memory knows something better tried first, beside what it knows."""
+    if view.max_designs > 1 and recalled_designs(view):
+        return _task("recalled", view, "memory", "what earlier runs confirmed, beside the native design")
+    return _task("native", view, "native", "what the environment's own reward teaches")
+
+
+def _beside_native(view: RunView) -> tuple[Design, ...]:
+    """The native design first: what memory knows stands beside it, less what it knows to be the same."""
+    native = _native(view)
+    return (native, *(item for item in recalled_designs(view) if item.hash != native.hash))
+
+
 def _levers(view: RunView) -> tuple[Lever, ...]:
-    """What may be changed here: environments only where the family has parameters, and nothing just refused."""
+    """What may be changed here: environments only where the family has parameters, where episodes start only where
+    memory recalled a method for that, and nothing just refused."""
     levers: tuple[Lever, ...] = ("reward", "hyperparameters")
     levers = (*levers, "environment") if view.card.parameters else levers
+    levers = (*levers, "curriculum") if _start_methods(view) else levers
     return tuple(lever for lever in levers if lever not in view.refused)
 
 
@@ -142,15 +171,35 @@ def _varied(base: Design, task: Task, view: RunView, ask: Ask) -> tuple[Design, 
     )
 
 
+def _start_methods(view: RunView) -> tuple[str, ...]:
+    """Recalled methods that choose where episodes start, less those that the best design uses already."""
+    used = {use.name for phase in view.champion.phases for use in phase.methods} if view.champion else set()
+    return tuple(item.name for item in view.methods if item.kind == "start" and item.name not in used)
+
+
+def _started(base: Design, task: Task, view: RunView) -> tuple[Design, ...]:
+    """The best design so far with a recalled method of its own choosing where episodes start."""
+    names = _start_methods(view)[: view.max_designs]
+    return tuple(
+        _named(_with(base, methods=(MethodUse(name=name),)), task, i, view) for i, name in enumerate(names)
+    )
+
+
 def _with(
     base: Design,
     *,
     reward: RewardProgram | None = None,
     hyperparameters: Hyperparameters | None = None,
     environments: tuple[WeightedEnv, ...] | None = None,
+    methods: tuple[MethodUse, ...] | None = None,
 ) -> Design:
     """``base`` with one lever changed in each of its phases."""
-    given = {"reward": reward, "hyperparameters": hyperparameters, "environments": environments}
+    given = {
+        "reward": reward,
+        "hyperparameters": hyperparameters,
+        "environments": environments,
+        "methods": methods,
+    }
     change = {name: value for name, value in given.items() if value is not None}
     return base.model_copy(update={"phases": tuple(p.model_copy(update=change) for p in base.phases)})
 

@@ -13,7 +13,7 @@ def main(steps: int = 40_000) -> None:
     result = agent.run("keep the pole up")
     print(result.sentence)
     if result.best is not None:
-        judged = agent.judge_policy(result.best.trial, episodes=10, seed=1)
+        judged = agent.judge(result, episodes=10, seed=1)
         print(f"judged again on 10 fresh episodes: {judged.mean:.1f}")
     print(f"report: {result.report}")
 

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from experimenter.cli import envs, settings
+from experimenter.cli import envs, memory, reward, settings, skills
 from experimenter.cli.asking import budget, pause, stop, unpause
+from experimenter.cli.bench import check
 from experimenter.cli.doctor import doctor
 from experimenter.cli.failures import EXIT_CODES, failure_of, show_failure
 from experimenter.cli.judge import judge
@@ -51,7 +52,11 @@ _COMMANDS: Final = (
 for _name, _command in _COMMANDS:
     app.command(_name)(_command)
 app.add_typer(envs.app, name="envs")
+app.add_typer(memory.app, name="memory")
+app.add_typer(skills.app, name="skills")
 app.add_typer(settings.app, name="config")
+reward.app.command("check")(check)
+app.add_typer(reward.app, name="reward")
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,7 +16,17 @@ from experimenter.errors import ContainmentError, ExperimenterError
 __all__ = ["Check", "all_checks"]
 
 _PACKAGES: Final = ("gymnasium", "numpy", "langgraph", "optuna", "pydantic", "textual")
-_EXTRAS: Final = (("minigrid", "minigrid"), ("box2d", "Box2D"), ("mujoco", "mujoco"))
+# Each with the modules that it brings, and what they are for.
+_EXTRAS: Final = (
+    ("minigrid", ("minigrid",), "For its environments"),
+    ("box2d", ("Box2D",), "For its environments"),
+    ("mujoco", ("mujoco",), "For its environments"),
+    ("minilm", ("onnxruntime", "tokenizers"), "For --embedder minilm"),
+    ("openai", ("openai",), "For --embedder openai:MODEL"),
+    ("onnx", ("onnx", "onnxruntime"), "To export policies as ONNX"),
+    ("torch", ("torch",), "To export policies as TorchScript"),
+    ("video", ("imageio_ffmpeg",), "To write MP4 films"),
+)
 _LEAST_MEMORY: Final = 1024
 _MEGABYTE: Final = 1024 * 1024
 
@@ -67,12 +77,13 @@ def _packages() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for extra, module in _EXTRAS:
-        there = importlib.util.find_spec(module) is not None
-        hint = "" if there else f"For its environments: pip install 'rl-experimenter[{extra}]'"
-        yield Check(
-            f"extra {extra}", "good" if there else "note", "installed" if there else "not installed", hint
-        )
+    for extra, modules, purpose in _EXTRAS:
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if not missing:
+            yield Check(f"extra {extra}", "good", "installed")
+            continue
+        words = "not installed" if len(missing) == len(modules) else f"in part: {', '.join(missing)} missing"
+        yield Check(f"extra {extra}", "note", words, f"{purpose}: pip install 'rl-experimenter[{extra}]'")
 
 
 def _cores() -> Check:

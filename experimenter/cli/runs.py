@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from experimenter.workspace.records import RunRecord
     from experimenter.workspace.store import Workspace
 
-__all__ = ["list_runs", "own_runs", "report", "show", "status_of", "watch"]
+__all__ = ["list_runs", "report", "show", "status_of", "watch"]
 
 
 def status_of(store: Workspace, record: RunRecord) -> str:
@@ -29,18 +29,11 @@ def status_of(store: Workspace, record: RunRecord) -> str:
     return record.status if alive else "interrupted"
 
 
-def own_runs(store: Workspace) -> list[RunRecord]:
-    """The runs that a person started, newest first; the twins that serve as random controls are left out."""
-    from experimenter.workspace.records import CONTROL_OF
-
-    mine = [record for record in store.runs() if store.document(record.id, CONTROL_OF) is None]
-    return mine[::-1]
-
-
 def list_runs(workspace: WorkspaceFolder = None, as_json: AsJson = False) -> None:
     """List the workspace's runs, newest first."""
     from experimenter.cli.console import print_json, say, screen
     from experimenter.cli.tables import plain_table
+    from experimenter.loop.results import own_runs
     from experimenter.report.lines import number
 
     with open_workspace(workspace) as store:
@@ -118,6 +111,12 @@ def _show_run(store: Workspace, record: RunRecord, *, as_json: bool) -> None:
 
 def report(
     run_id: RunName = "latest",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="Which to show: html, md, card, or all.")
+    ] = "html",
+    films: Annotated[
+        bool, typer.Option("--films", help="First film the winner and the native control.")
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write a copy there.")
@@ -125,23 +124,24 @@ def report(
     workspace: WorkspaceFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's report (one HTML file that opens offline) and say where it is."""
+    """Write a run's report (a page that opens offline, Markdown, and a model card) and say where it is."""
     from experimenter.cli.console import print_json
-    from experimenter.report import write_report
-    from experimenter.workspace.files import write_atomic
+    from experimenter.cli.reporting import copy_report, film_words, report_facts, wanted_reports
+    from experimenter.report import write_reports
 
+    wanted = wanted_reports(format_, output)
     with open_workspace(workspace) as store:
         record = store.run(run_id)
-        path = write_report(store, record.id)
-    if output is not None:
-        write_atomic(output.absolute(), path.read_bytes())
-        path = output.absolute()
+        notes = film_words(store, record.id) if films else []
+        written = write_reports(store, record.id)
+    shown = copy_report(written, wanted, output)
     if as_json:
-        print_json({"run": record.id, "report": str(path)})
+        print_json({"run": record.id, **report_facts(written, shown, output), "films": notes})
     else:
-        print(path)
+        for path in shown:
+            print(path)
     if open_:
-        typer.launch(path.as_uri())
+        typer.launch(shown[0].as_uri())
 
 
 def watch(

@@ -24,9 +24,12 @@ from experimenter.envs.pipeline import Observations
 from experimenter.errors import EnvironmentFault, ExperimenterError
 from experimenter.records import EnvSpec
 
-__all__ = ["SyncVector", "VectorStep"]
+__all__ = ["Beginner", "Played", "SyncVector", "VectorStep"]
 
 _NO_LIMIT: Final = 2**31 - 1
+Beginner = Callable[[int, int | None], Any]
+"""Begins the next episode of a row: from the seed of a reset, or ``None`` after an episode's end. Returns the
+observation to act on first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +60,39 @@ class VectorStep:
     obs: Observations
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One step of one environment by itself: its observation as the environment gave it, and whether that ended it."""
+
+    observation: Any
+    reward: float
+    over: bool
+    info: dict[str, Any]
+
+
 class SyncVector:
     """``num_envs`` environments stepped one after the other in this process.
 
-    ``spec_or_specs``: one specification for all, or one for each. Observations are arrays (n, …), or flat dicts of
-    arrays for Dict and Tuple spaces (see ``spaces.py``); real numbers are float32. Returned arrays are fresh.
+    ``spec_or_specs``: one specification for all, or one for each; ``wrap`` is put around every environment.
+    Observations are arrays (n, …), or flat dicts of arrays for Dict and Tuple spaces (see ``spaces.py``); real numbers
+    are float32. Returned arrays are fresh. ``beginner`` may be set: it then says where each episode begins.
     Raises EnvironmentFault that names what is wrong and at which step; NotFound for unknown environments.
     """
 
-    def __init__(self, spec_or_specs: EnvSpec | Sequence[EnvSpec], num_envs: int) -> None:
+    def __init__(
+        self,
+        spec_or_specs: EnvSpec | Sequence[EnvSpec],
+        num_envs: int,
+        wrap: Callable[[Any], Any] | None = None,
+    ) -> None:
         specs = [spec_or_specs] * num_envs if isinstance(spec_or_specs, EnvSpec) else list(spec_or_specs)
         if len(specs) != num_envs or not specs:
             raise ValueError(f"{len(specs)} specifications for {num_envs} environments")
         self.specs: tuple[EnvSpec, ...] = tuple(specs)
         self.num_envs = num_envs
-        self._envs: list[gymnasium.Env[Any, Any]] = [make(spec) for spec in specs]
+        built: list[gymnasium.Env[Any, Any]] = [make(spec) for spec in specs]
+        self._envs = built if wrap is None else [wrap(env) for env in built]
+        self.beginner: Beginner | None = None
         self.observation_space = self._envs[0].observation_space
         self.action_space = self._envs[0].action_space
         self._same_spaces()
@@ -116,6 +137,32 @@ class SyncVector:
         out = self._reader.out
         return VectorStep(out(batch), reward, terminated, truncated, told.infos, out(now))
 
+    def begin(self, row: int, seed: int | None) -> Any:
+        """Starts an episode in one environment, for a ``beginner``; its first observation, not yet checked."""
+        self._elapsed[row] = 0
+        return self._first(row, seed)
+
+    def play(self, row: int, action: Any) -> Played:
+        """One step of one environment, for a ``beginner`` on the way to where an episode shall begin."""
+        self._elapsed[row] += 1
+        when = f"at step {self._elapsed[row]} of an episode"
+        with foreign(self.specs[row].id, when):
+            observation, reward, terminated, truncated, info = self._steps[row](self._action(action))
+        try:
+            paid = float(read_rewards([reward])[0])
+            over = bool(read_flags("terminated", [terminated])[0] | read_flags("truncated", [truncated])[0])
+            check_infos([info])
+        except Broken as broken:
+            raise self._fault(Broken(row, broken.what)) from None
+        return Played(observation, paid, over or bool(self._elapsed[row] >= self._limits[row]), info)
+
+    def stacked(self, observations: Sequence[Any]) -> Observations:
+        """Observations of one environment, as it gave them, in one checked batch."""
+        try:
+            return self._reader.out(self._reader.stack(observations))
+        except Broken as broken:
+            raise self._fault(Broken(0, broken.what), "while a state was reached again") from None
+
     def close(self) -> None:
         """Closes every environment; errors while closing are faults as any other."""
         for spec, env in zip(self.specs, self._envs, strict=True):
@@ -150,12 +197,17 @@ class SyncVector:
         shape = (self.num_envs, *(self.action_space.shape or ()))
         return list(np.array(actions, dtype=self.action_space.dtype).reshape(shape))
 
+    def _action(self, action: Any) -> Any:
+        if isinstance(self.action_space, spaces.Discrete):
+            return int(action)
+        return np.array(action, dtype=self.action_space.dtype).reshape(self.action_space.shape or ())
+
     def _restart(self, batch: Batch, rows: Mapping[int, int | None]) -> None:
         """Starts new episodes and writes their first observations into ``batch``; a seed, or the own generator."""
         try:
             for i, seed in rows.items():
-                self._reader.store(batch, i, self._first(i, seed))
-                self._elapsed[i] = 0
+                begin = self.beginner or self.begin
+                self._reader.store(batch, i, begin(i, seed))
             self._reader.check(batch)
         except Broken as broken:
             raise self._fault(broken, "at reset") from None

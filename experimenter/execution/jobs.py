@@ -33,3 +33,36 @@ def probe_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from experimenter.execution.probing import probe
 
     return dict(probe(payload, progress).model_dump(mode="json"))
+
+
+def film_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Films one episode of a stored policy and puts GIF, first frame and note into the folder ``media``.
+
+    Raises EnvironmentFault where the environment draws no pictures, WorkspaceError for a damaged policy.
+    """
+    from experimenter.execution.filming import FilmOrder, shoot
+
+    return dict(shoot(FilmOrder.model_validate(payload), progress).model_dump(mode="json"))
+
+
+def play_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Plays one episode of a stored policy for a person, as pictures or in words."""
+    from experimenter.execution.playing import PlayOrder, play
+
+    return dict(play(PlayOrder.model_validate(payload), progress).model_dump(mode="json"))
+
+
+def fingerprint_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """What an environment does, by a short probe. Raises NotFound or EnvironmentFault."""
+    from experimenter.envs.fingerprint import fingerprint
+    from experimenter.records import EnvSpec
+
+    spec = EnvSpec.model_validate(payload["environment"])
+    return dict(fingerprint(spec, lambda step: progress({"steps": step})).model_dump(mode="json"))
+
+
+def observe_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Collects observations with which an exported policy is checked."""
+    from experimenter.execution.observing import ObserveOrder, observe
+
+    return observe(ObserveOrder.model_validate(payload), progress)

@@ -20,8 +20,11 @@ POLL: Final = 0.25
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-def worker_environment() -> dict[str, str]:
-    """The runner's environment with one thread per numeric library, and this package importable."""
+def worker_environment(temporary: Path | None = None) -> dict[str, str]:
+    """The runner's environment with one thread per numeric library, and this package importable.
+
+    ``temporary`` is where workers put temporary files; ``None`` leaves that to the system.
+    """
     from experimenter.sandbox.limits import one_thread_environment
 
     places = [str(_PACKAGE_ROOT), *(p for p in sys.path if p)]
@@ -32,13 +35,14 @@ def worker_environment() -> dict[str, str]:
         "SDL_VIDEODRIVER": "dummy",
         "SDL_AUDIODRIVER": "dummy",
         "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+        **({} if temporary is None else {"TMPDIR": str(temporary)}),
     }
 
 
 class _Worker:
     """One process with the job that it is doing."""
 
-    def __init__(self, role: str, log: Path | None) -> None:
+    def __init__(self, role: str, log: Path | None, temporary: Path | None) -> None:
         self.role = role
         sink: Any = subprocess.DEVNULL if log is None else log.open("ab")
         self.process = subprocess.Popen(
@@ -46,7 +50,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=sink,
-            env=worker_environment(),
+            env=worker_environment(temporary),
         )
         if log is not None:
             sink.close()
@@ -81,14 +85,17 @@ class _Worker:
 
 
 class LocalExecutor:
-    """``contracts.Executor`` by processes; ``workers`` at most at a time, standard error to ``log``."""
+    """``contracts.Executor`` by processes; ``workers`` at most at a time, standard error to ``log``.
+
+    Workers that are killed cannot clear up behind them: whoever gives ``temporary`` can remove all that they left.
+    """
 
     contract: ClassVar[int] = CONTRACT
     name: ClassVar[str] = "local"
 
-    def __init__(self, workers: int = 2, log: Path | None = None) -> None:
+    def __init__(self, workers: int = 2, log: Path | None = None, temporary: Path | None = None) -> None:
         self._workers = max(1, workers)
-        self._log = log
+        self._log, self._temporary = log, temporary
         self._idle: list[_Worker] = []
         self._worked: list[tuple[float, float]] = []
 
@@ -133,7 +140,7 @@ class LocalExecutor:
     def _hire(self, role: str, job: Job, selector: selectors.BaseSelector) -> _Worker:
         worker = next((w for w in self._idle if w.role == role and w.process.poll() is None), None)
         if worker is None:
-            worker = _Worker(role, self._log)
+            worker = _Worker(role, self._log, self._temporary)
         else:
             self._idle.remove(worker)
         worker.give(job)

@@ -20,6 +20,7 @@ from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import ProgramRejected
 from experimenter.identity import seeds
+from experimenter.methods import check_methods
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, load_policy
 from experimenter.records import Design, EnvSpec, JudgeSpec, Phase, Record
@@ -44,7 +45,7 @@ class Probe(Record):
 
 
 class ProbeJob(Record):
-    """One design to check; ``champion`` is the folder of the best policy so far."""
+    """One design to check; ``champion`` is the folder of the best policy so far, ``root`` the workspace's."""
 
     design: Design
     target_environment: EnvSpec
@@ -52,20 +53,22 @@ class ProbeJob(Record):
     seed: int
     steps: int
     champion: str | None = None
+    root: str = ""
     allow_unsandboxed: bool = False
 
 
 def probe(payload: dict[str, Any], progress: Progress) -> Probe:
     """Raises ProgramRejected, EnvironmentFault or TrainingFault, whichever the design earns."""
     job = ProbeJob.model_validate(payload)
+    check_methods(job.design)
     spent, level, shares, agreement = 0, "none needed", dict[str, float](), None
     for index, phase in enumerate(job.design.phases):
         progress({"phase": index})
         with open_program(phase.reward, allow_unsandboxed=job.allow_unsandboxed) as program:
             if program is not None:
                 level = program.level
-                random, steps = _random_rollout(job, phase, progress)
-                shares = _try_program(job, phase, program, random)
+                random, steps = random_rollout(job, phase, progress)
+                shares = _try_program(job, phase, Lively(program, progress), random)
                 agreement, ranked = _rank(job, phase, program, random, progress)
                 spent += steps + ranked
     first, evaluated = _first_rollout(job, progress)
@@ -78,7 +81,26 @@ def probe(payload: dict[str, Any], progress: Progress) -> Probe:
     )
 
 
-def _random_rollout(job: ProbeJob, phase: Phase, progress: Progress) -> tuple[Experience, int]:
+class Lively:
+    """A program each of whose calls is a sign of life: a slow one must not look like a silent environment."""
+
+    def __init__(self, program: BatchProgram, progress: Progress) -> None:
+        self._program, self._progress = program, progress
+
+    @property
+    def fields(self) -> frozenset[str]:
+        return self._program.fields
+
+    @property
+    def level(self) -> str:
+        return self._program.level
+
+    def call(self, batch: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+        self._progress({"steps": 0})
+        return self._program.call(batch)
+
+
+def random_rollout(job: ProbeJob, phase: Phase, progress: Progress) -> tuple[Experience, int]:
     """``job.steps`` transitions of an untrained policy, which acts close to uniformly."""
     vector = SyncVector(
         [phase.environments[i % len(phase.environments)].environment for i in range(NUM_ENVS)], NUM_ENVS
@@ -107,11 +129,15 @@ def _collect(vector: SyncVector, policy: Policy, seed: int, steps: int, progress
 
 def _try_program(job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience) -> dict[str, float]:
     """Static check and limits came with opening it; here the contract and the pre-flight. Shares by component."""
+    report = preflight(program, prepare_batch(job, phase, program, random))  # type: ignore[arg-type]
+    return {component.name: component.share for component in report.components}
+
+
+def prepare_batch(job: ProbeJob, phase: Phase, program: BatchProgram, random: Experience) -> dict[str, Any]:
+    """What the program is tried on: the random transitions, and as many with features drawn over their ranges."""
     shaper = Shaper(program, job.features, NUM_ENVS, phase.hyperparameters.gamma)
     following = shaper.extract(flatten(random.next_raw))
-    batch = _with_drawn_features(shaper.batch(random, following), job.features, job.seed)
-    report = preflight(program, batch)  # type: ignore[arg-type]
-    return {component.name: component.share for component in report.components}
+    return _with_drawn_features(shaper.batch(random, following), job.features, job.seed)
 
 
 def _with_drawn_features(
@@ -208,6 +234,7 @@ def _first_rollout(job: ProbeJob, progress: Progress) -> tuple[int, int]:
                 chunk_steps=steps,
                 validation_seeds=seeds(job.seed, "probe", 1, "validation"),
                 judge=JudgeSpec(),
+                root=job.root,
                 allow_unsandboxed=job.allow_unsandboxed,
             ),
             progress,

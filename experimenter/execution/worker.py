@@ -21,9 +21,18 @@ ROLES: Final[dict[str, dict[str, str]]] = {
     "train": {
         "train": "experimenter.execution.jobs:train_job",
         "probe": "experimenter.execution.jobs:probe_job",
+        "inspect": "experimenter.execution.benching:inspect_program",
     },
     "judge": {"judge": "experimenter.judge.job:judge_job"},
-    "card": {"card": "experimenter.execution.jobs:card_job"},
+    "card": {
+        "card": "experimenter.execution.jobs:card_job",
+        "fingerprint": "experimenter.execution.jobs:fingerprint_job",
+    },
+    "film": {
+        "film": "experimenter.execution.jobs:film_job",
+        "play": "experimenter.execution.jobs:play_job",
+        "observe": "experimenter.execution.jobs:observe_job",
+    },
 }
 PROGRESS_SECONDS: Final = 1.0
 Progress = Callable[[dict[str, Any]], None]

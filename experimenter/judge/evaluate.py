@@ -19,15 +19,30 @@ from experimenter.envs.make import make
 from experimenter.envs.spaces import Leaf, leaves, space_to_json
 from experimenter.errors import EnvironmentFault, UsageError
 from experimenter.judge.seat import Episode, Observation, Seat
+from experimenter.policies.acting import episode_generator
 from experimenter.policies.policy import Policy
 from experimenter.records import EnvSpec, Evaluation, JudgeSpec, TrueReturn
 
-__all__ = ["SEATS", "Mode", "Progress", "evaluate"]
+__all__ = ["SEATS", "Mode", "Moment", "Progress", "evaluate", "play_episode"]
 
 SEATS: Final = 16
-_SAMPLING: Final = 0x6A756467
 Mode = Literal["greedy", "sample"]
 Progress = Callable[[dict[str, Any]], None]
+Build = Callable[[EnvSpec], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a viewer sees after ``step`` steps (0: just reset): the environment itself, to be drawn and never stepped,
+    the native return so far, the observation as a batch of one, the action that led there (``None`` at first), and
+    whether the episode ended with it."""
+
+    env: Any
+    step: int
+    score: float
+    observation: Any
+    action: np.ndarray | None
+    last: bool
 
 
 def evaluate(
@@ -56,6 +71,33 @@ def evaluate(
     return _evaluation(policy_hash, judge, seeds, episodes, chosen)
 
 
+def play_episode(
+    policy: Policy,
+    spec: EnvSpec,
+    seed: int,
+    judge: JudgeSpec,
+    mode: Mode | None,
+    seen: Callable[[Moment], None],
+    build: Build = make,
+) -> Episode:
+    """The very episode that ``evaluate`` plays for ``seed``, with a viewer who is shown every moment of it.
+
+    ``build`` makes the environment, so that it can draw itself. Raises EnvironmentFault.
+    """
+    with _table(policy, spec, judge, 1, build) as table:
+        place, episode = _next_episode(table.seats[0], iter([(0, seed)])), None
+        assert place is not None
+        action, step = None, 0
+        while True:
+            batch = table.batch([place.observation])
+            seen(Moment(place.seat.env, step, place.seat.score, batch, action, episode is not None))
+            if episode is not None:
+                return episode
+            action = policy.act(batch, mode or policy.action_mode, [place.rng])[0]
+            place.observation, episode = place.seat.step(action)
+            step += 1
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """The environments, and how their observations become one batch."""
@@ -71,11 +113,13 @@ class _Table:
 
 
 @contextmanager
-def _table(policy: Policy, spec: EnvSpec, judge: JudgeSpec, count: int) -> Iterator[_Table]:
-    measures, envs = family(spec.family), [make(spec)]
+def _table(
+    policy: Policy, spec: EnvSpec, judge: JudgeSpec, count: int, build: Build = make
+) -> Iterator[_Table]:
+    measures, envs = family(spec.family), [build(spec)]
     try:
         _same_spaces(policy, spec, envs[0])
-        envs += [make(spec) for _ in range(count - 1)]
+        envs += [build(spec) for _ in range(count - 1)]
         found = leaves(envs[0].observation_space)
         yield _Table(tuple(Seat(env, spec, judge, measures, found) for env in envs), found)
     finally:
@@ -141,7 +185,7 @@ def _next_episode(seat: Seat, waiting: Iterator[tuple[int, int]]) -> _Place | No
     if turn is None:
         return None
     index, seed = turn
-    return _Place(seat, index, seat.start(seed), np.random.default_rng([_SAMPLING, seed]))
+    return _Place(seat, index, seat.start(seed), episode_generator(seed))
 
 
 def _evaluation(

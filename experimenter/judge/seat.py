@@ -74,6 +74,16 @@ class Seat:
         self._action_dtype = env.action_space.dtype
         self._tally = _Tally(seed=0)
 
+    @property
+    def env(self) -> Any:
+        """The environment, for those who draw it."""
+        return self._env
+
+    @property
+    def score(self) -> float:
+        """The undiscounted native return of the current episode so far."""
+        return self._tally.score
+
     def start(self, seed: int) -> Observation:
         """Resets with ``seed``; returns the first observation. Raises EnvironmentFault."""
         self._tally = _Tally(seed)

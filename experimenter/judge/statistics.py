@@ -22,7 +22,7 @@ from experimenter.errors import UsageError
 from experimenter.identity import digest
 from experimenter.records import Comparison, Interval
 
-__all__ = ["MINIMUM_SEEDS", "compare", "interval", "iqm", "permutation_p"]
+__all__ = ["MINIMUM_SEEDS", "compare", "interval", "iqm", "permutation_p", "proportion"]
 
 RESAMPLES: Final = 10_000
 DRAWS: Final = 10_000
@@ -30,6 +30,7 @@ EXACT_UP_TO: Final = 8
 MINIMUM_SEEDS: Final = 5
 LEVEL: Final = 0.05
 _TIE: Final = 1e-10
+_NORMAL_95: Final = 1.959963984540054
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -49,6 +50,20 @@ def interval(scores: Sequence[float], seed: int) -> Interval:
     values = _sorted(scores)
     low, high = _percentiles(_bootstrap(values, seed, arm=0))
     return Interval(iqm=float(_trimmed(values).mean()), low=low, high=high, seeds=len(values))
+
+
+def proportion(successes: int, episodes: int) -> Interval:
+    """One policy's success rate with its 95 % interval over episodes, which says nothing about other training seeds.
+
+    Method: Wilson's score interval (1927), which holds for few episodes and for rates of 0 and 1.
+    """
+    if not 0 <= successes <= episodes or not episodes:
+        raise UsageError("A proportion needs at least one episode.", "Judge at least one episode.")
+    rate, z = successes / episodes, _NORMAL_95
+    middle = (rate + z * z / (2 * episodes)) / (1 + z * z / episodes)
+    half = z * np.sqrt(rate * (1 - rate) / episodes + (z / (2 * episodes)) ** 2) / (1 + z * z / episodes)
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return Interval(iqm=rate, low=min(low, rate), high=max(high, rate), seeds=1)
 
 
 def compare(

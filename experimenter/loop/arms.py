@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experimenter.identity import seeds
 from experimenter.judge.statistics import interval
 from experimenter.loop.context import RunContext
-from experimenter.loop.trainings import Order, judge_all, train_all
+from experimenter.loop.trainings import Order, judge_all, judge_steps, train_all
 from experimenter.records import Arm, Design, Evaluation, Training, TrueReturn
 
 
@@ -46,10 +46,17 @@ def run_arm(
     trainings = [item for item in train_all(ctx, orders) if item is not None]
     policies = [(item.policy, ctx.card.spec) for item in trainings if item.policy is not None]
     evaluations = judge_all(ctx, policies, confirm_seeds(ctx), cycle, f"arm:{name}")
-    return _arm(ctx, name, trainings, evaluations)
+    judged = judge_steps(ctx, [policy for policy, _ in policies], confirm_seeds(ctx), cycle, f"arm:{name}")
+    return _arm(ctx, name, trainings, evaluations, judged)
 
 
-def _arm(ctx: RunContext, name: str, trainings: Sequence[Training], evaluations: Sequence[Evaluation]) -> Arm:
+def _arm(
+    ctx: RunContext,
+    name: str,
+    trainings: Sequence[Training],
+    evaluations: Sequence[Evaluation],
+    judged: tuple[str, ...],
+) -> Arm:
     """A training that failed counts as random actions do, in every arm alike: leaving it out would flatter the arm."""
     failed = len(trainings) - len(evaluations)
     floor = TrueReturn(ctx.card.random.return_mean)
@@ -65,4 +72,6 @@ def _arm(ctx: RunContext, name: str, trainings: Sequence[Training], evaluations:
         eval_steps=sum(item.eval_steps for item in trainings) + sum(item.eval_steps for item in evaluations),
         failed=failed,
         epoch=ctx.plan.epoch,
+        success_rates=(*rates, *([0.0] * failed)) if rates else (),
+        evaluations=judged,
     )

@@ -37,7 +37,7 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
         planner=plugins.load("planners", record.planner)(),
         curriculum=plugins.load("curricula", record.curriculum)(),
         executor=LocalExecutor(worker_count(settings), folder / "workers.log"),
-        memory=None if settings.memory == "off" else plugins.load("memories", "lexical")(),
+        memory=None if settings.memory == "off" else plugins.load("memories", settings.memory_plugin)(),
         listener=Listener(workspace, record, stop_requested),
     )
 

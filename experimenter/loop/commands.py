@@ -18,7 +18,15 @@ from experimenter.records import Budget
 from experimenter.workspace.records import Command, RunRecord
 from experimenter.workspace.store import Workspace
 
-__all__ = ["AT_ONCE", "CURRENCIES", "Listener", "budget_flags", "budget_words", "larger_budget"]
+__all__ = [
+    "AT_ONCE",
+    "CURRENCIES",
+    "Listener",
+    "budget_flags",
+    "budget_words",
+    "larger_budget",
+    "settle_old_commands",
+]
 
 AT_ONCE: Final = frozenset({"stop", "pause", "resume"})
 LOOK_EVERY: Final = 0.5
@@ -30,6 +38,13 @@ CURRENCIES: Final = {
     "dollars": "dollars",
 }
 _WHOLE: Final = ("env_steps", "tokens")
+
+
+def settle_old_commands(workspace: Workspace, run: str) -> None:
+    """What was asked of a runner that has left means nothing to the next one; a larger budget still does."""
+    for command in workspace.pending(run):
+        if command.kind in AT_ONCE:
+            workspace.settle(command.id, "done")
 
 
 def larger_budget(old: Budget, asked: Mapping[str, Any]) -> Budget:

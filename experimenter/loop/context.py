@@ -23,7 +23,7 @@ from experimenter.identity import digest, step_id
 from experimenter.loop.commands import LOOK_EVERY, Listener
 from experimenter.loop.plan import Plan
 from experimenter.questions import Answer, Question, Refusal
-from experimenter.records import Budget, Lesson, Record, Trial
+from experimenter.records import Budget, Lesson, Record, Skill, Testimony, Trial
 from experimenter.workspace.files import free_megabytes
 from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
@@ -44,6 +44,8 @@ class Outcome(Record):
     documents: dict[str, Any] = {}
     trial: Trial | None = None
     lesson: Lesson | None = None
+    skill: Skill | None = None
+    testimonies: tuple[Testimony, ...] = ()
 
 
 @dataclass
@@ -162,6 +164,8 @@ class RunContext:
             documents=outcome.documents,
             trial=outcome.trial,
             lesson=outcome.lesson,
+            skill=outcome.skill,
+            testimonies=outcome.testimonies,
         )
 
     def ask(self, question: Question) -> Answer:

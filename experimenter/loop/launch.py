@@ -9,19 +9,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from experimenter.errors import ExperimenterError, RunLocked
 from experimenter.events import Event
 from experimenter.execution.local import worker_environment
-from experimenter.loop.commands import budget_flags
+from experimenter.loop.commands import budget_flags, settle_old_commands
 from experimenter.workspace.locks import RunLock
 from experimenter.workspace.store import Workspace
 
-__all__ = ["follow", "raise_budget", "start"]
+__all__ = ["News", "follow", "news", "raise_budget", "start"]
 
 STARTING_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a look at a run brings: the events since the last look, and whether its runner may bring more."""
+
+    run: str
+    events: tuple[Event, ...]
+    alive: bool
 
 
 def raise_budget(root: Path, run_id: str, changes: Mapping[str, float]) -> None:
@@ -54,6 +64,9 @@ def start(root: Path, run_id: str) -> int:
         if holder is not None and record.status == "paused":
             workspace.send(record.id, "resume")
             return holder
+        if holder is None:
+            # Here and not in the runner: a stop that is asked of a runner while it comes up must reach it.
+            settle_old_commands(workspace, record.id)
     if holder is not None:
         raise RunLocked(
             f"The run {record.id} is already running, in process {holder}.",
@@ -89,12 +102,23 @@ def follow(root: Path, run_id: str, *, poll: float = 0.2, after: int = 0) -> Ite
     """The run's events from ``after`` on, until its runner has ended and all were given."""
     with Workspace.open(root, create=False) as workspace:
         run_id = workspace.run(run_id).id
-        lock = RunLock(workspace.run_folder(run_id))
         while True:
-            alive = lock.holder() is not None
-            for event in workspace.events(run_id, after):
+            seen = _look(workspace, run_id, after)
+            for event in seen.events:
                 after = event.seq
                 yield event
-            if not alive:
+            if not seen.alive:
                 return
             time.sleep(poll)
+
+
+def news(root: Path, run_id: str, after: int = 0) -> News:
+    """One look at a run, for those who cannot wait inside ``follow``. Raises NotFound."""
+    with Workspace.open(root, create=False) as workspace:
+        return _look(workspace, workspace.run(run_id).id, after)
+
+
+def _look(workspace: Workspace, run: str, after: int) -> News:
+    """The lock is asked first: what a runner wrote before it let go is then among the events."""
+    alive = RunLock(workspace.run_folder(run)).holder() is not None
+    return News(run, workspace.events(run, after), alive)

@@ -18,7 +18,7 @@ from experimenter.budget import Forecast, Ledger, check
 from experimenter.config import Settings
 from experimenter.contracts import Executor, Job, JobResult
 from experimenter.envs.records import EnvCard
-from experimenter.errors import BudgetError, ConfigError, UsageError, did_you_mean
+from experimenter.errors import BudgetError, ConfigError, UsageError, WorkspaceError, did_you_mean
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
@@ -181,13 +181,12 @@ def _create(
     run_id: str | None,
     command: Sequence[str],
 ) -> RunRecord:
-    name = run_id or new_run_name(goal.wish, workspace.run_names())
-    if name in workspace.run_names():
+    if run_id in workspace.run_names():
         raise ConfigError(
-            f"There is a run named {name} already.", f"Go on with it: experimenter resume {name}"
+            f"There is a run named {run_id} already.", f"Go on with it: experimenter resume {run_id}"
         )
     record = RunRecord(
-        id=name,
+        id=run_id or new_run_name(goal.wish, workspace.run_names()),
         goal=goal,
         settings=settings.model_dump(mode="json"),
         planner=settings.planner,
@@ -196,12 +195,27 @@ def _create(
         versions=versions(),
         command=tuple(command),
     )
-    workspace.create_run(record)
+    record = _created(workspace, record, named=run_id is not None)
+    name = record.id
     workspace.put_document(name, "card", card.model_dump(mode="json"))
     workspace.put_document(name, "directory", {"path": str(Path.cwd())})
     workspace.spend(name, Ledger(card_steps=card.card_steps))
     workspace.emit(name, "run.created", {"wish": goal.wish, "environment": card.spec.id})
     return record
+
+
+def _created(workspace: Workspace, record: RunRecord, *, named: bool) -> RunRecord:
+    """Stores the run; one that nobody named takes the next name where another run was a moment quicker."""
+    while True:
+        try:
+            workspace.create_run(record)
+        except WorkspaceError:
+            if named or record.id not in workspace.run_names():
+                raise
+            name = new_run_name(record.goal.wish, workspace.run_names())
+            record = record.model_copy(update={"id": name})
+        else:
+            return record
 
 
 def versions() -> dict[str, str]:

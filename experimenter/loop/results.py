@@ -10,10 +10,10 @@ from experimenter.errors import Stopped
 from experimenter.loop.faults import error_kind
 from experimenter.results import RunResult
 from experimenter.workspace.locks import RunLock
-from experimenter.workspace.records import RunRecord
+from experimenter.workspace.records import CONTROL_OF, RunRecord
 from experimenter.workspace.store import Workspace
 
-__all__ = ["raise_failure", "result"]
+__all__ = ["own_runs", "raise_failure", "result"]
 
 
 def result(root: Path, run_id: str) -> RunResult:
@@ -33,6 +33,12 @@ def result(root: Path, run_id: str) -> RunResult:
         "hint": record.hint,
     }
     return base.model_copy(update=changes | {"exit_code": _exit_code(record)})
+
+
+def own_runs(store: Workspace) -> list[RunRecord]:
+    """The runs that a person started, newest first; the twins that serve as random controls are left out."""
+    mine = [record for record in store.runs() if store.document(record.id, CONTROL_OF) is None]
+    return mine[::-1]
 
 
 def _as_it_is(workspace: Workspace, record: RunRecord) -> RunRecord:

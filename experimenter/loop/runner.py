@@ -17,7 +17,7 @@ from experimenter.errors import ExperimenterError, Stopped
 from experimenter.events import NewEvent
 from experimenter.identity import digest
 from experimenter.loop.assemble import open_context, plan_for
-from experimenter.loop.commands import AT_ONCE, budget_words
+from experimenter.loop.commands import budget_words, settle_old_commands
 from experimenter.loop.context import BudgetSpent, Outcome, RunContext
 from experimenter.loop.graph import drive
 from experimenter.loop.nodes.conclude import finish
@@ -39,7 +39,6 @@ def main() -> None:
 def run_to_end(workspace: Workspace, run: str) -> int:
     """Drives the run until it ends in one of its ways; returns the exit code and leaves the status behind."""
     signals = _Signals()
-    _settle_old_commands(workspace, run)
     try:
         ctx = open_context(workspace, run, signals.stop_requested)
     except ExperimenterError as error:
@@ -68,7 +67,7 @@ def _drive(ctx: RunContext) -> int:
     try:
         _drive_to_the_end(ctx)
     except Stopped as stopped:
-        _settle_old_commands(ctx.workspace, ctx.run)
+        settle_old_commands(ctx.workspace, ctx.run)
         ctx.workspace.set_status(ctx.run, "stopped")
         ctx.emit("run.stopped", {"words": stopped.message})
         return stopped.exit_code
@@ -129,12 +128,6 @@ def _failed(workspace: Workspace, run: str, error: ExperimenterError) -> int:
     workspace.set_status(run, "failed", f"{name}: {error.message}", error.hint)
     workspace.emit(run, "run.failed", {"error": name, "message": error.message, "hint": error.hint})
     return error.exit_code
-
-
-def _settle_old_commands(workspace: Workspace, run: str) -> None:
-    for command in workspace.pending(run):
-        if command.kind in AT_ONCE:
-            workspace.settle(command.id, "done")
 
 
 class _Signals:

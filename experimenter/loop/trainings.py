@@ -199,12 +199,7 @@ def judge_all(
     name: str,
 ) -> list[Evaluation]:
     """Evaluations by the frozen judge in its own process, one per policy, each a stored step."""
-    steps = [
-        ctx.step_id(
-            "judge", cycle, index, design=f"{name}:{policy.hash}", seed=eval_seeds[0], steps=len(eval_seeds)
-        )
-        for index, (policy, _) in enumerate(policies)
-    ]
+    steps = judge_steps(ctx, [policy for policy, _ in policies], eval_seeds, cycle, name)
     while missing := [i for i, step in enumerate(steps) if ctx.workspace.step(step) is None]:
         ctx.heed()
         ctx.wait_while_paused()
@@ -214,6 +209,18 @@ def judge_all(
         ):
             _store_evaluation(ctx, result, name)
     return [Evaluation.model_validate(ctx.workspace.step(step)) for step in steps]
+
+
+def judge_steps(
+    ctx: RunContext, policies: Sequence[PolicyRef], eval_seeds: Sequence[int], cycle: int, name: str
+) -> tuple[str, ...]:
+    """The ids of the steps under which ``judge_all`` stores its evaluations, in the same order."""
+    return tuple(
+        ctx.step_id(
+            "judge", cycle, index, design=f"{name}:{policy.hash}", seed=eval_seeds[0], steps=len(eval_seeds)
+        )
+        for index, policy in enumerate(policies)
+    )
 
 
 def _judge_job(

@@ -7,7 +7,7 @@ from experimenter.identity import seeds
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import affordable
 from experimenter.questions import Attempt
-from experimenter.records import Candidate, Lesson, Lever, Task, Trial
+from experimenter.records import Candidate, Lever, Recollection, Task, Trial
 
 
 def attempt(trial: Trial, candidate: Candidate, best: bool) -> Attempt:
@@ -80,7 +80,19 @@ def refused(ctx: RunContext, cycle: int) -> tuple[Lever, ...]:
     return tuple(reversed(levers))
 
 
-def run_view(ctx: RunContext, cycle: int, lessons: tuple[Lesson, ...] = ()) -> RunView:
+def _confirm_steps(ctx: RunContext) -> int:
+    """Steps for each confirmed seed: of the reserve, or of all that is left where a target may end the search."""
+    spent = ctx.plan.search_limit if target(ctx) is None else ctx.ledger().env_steps
+    return max(0, ctx.plan.env_steps - spent) // ctx.plan.confirm_seeds
+
+
+def target(ctx: RunContext) -> float | None:
+    """What "solved" means for the IQM: ``--target``, else the environment's threshold, else nothing."""
+    wanted = ctx.record.goal.target
+    return ctx.card.reward_threshold if wanted is None else wanted
+
+
+def run_view(ctx: RunContext, cycle: int, recalled: Recollection) -> RunView:
     """What a curriculum may know before cycle ``cycle``; a pure function of the stored journal."""
     trials = tuple(trial for trial in ctx.trials() if trial.cycle < cycle)
     best = champion(trials)
@@ -94,8 +106,11 @@ def run_view(ctx: RunContext, cycle: int, lessons: tuple[Lesson, ...] = ()) -> R
         champion_trial=best[0].id if best else None,
         design_steps=ctx.plan.design_steps,
         search_steps_left=left,
+        confirm_steps=_confirm_steps(ctx),
         max_designs=max(1, affordable(left, ctx.plan)),
-        lessons=lessons,
+        lessons=recalled.lessons,
+        skills=recalled.skills,
+        methods=recalled.methods,
         refused=refused(ctx, cycle),
         seed=seeds(ctx.seed, "planner", 1, cycle)[0],
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from experimenter.envs.pipeline import Pipeline
 
 __all__ = [
+    "DESCRIPTION",
     "ActionMode",
     "Policy",
     "flat_params",
@@ -30,6 +31,7 @@ __all__ = [
     "save_policy",
     "shape_for",
     "spawn_generators",
+    "stored_hash",
 ]
 
 ActionMode = Literal["greedy", "sample"]
@@ -175,6 +177,12 @@ def load_policy(folder: Path, expected_hash: str | None = None) -> Policy:
     if {name: array.shape for name, array in policy.params.items()} != policy.shape.shapes():
         raise _damaged(folder, "its weights do not have the shapes that it declares")
     return policy
+
+
+def stored_hash(folder: Path) -> str:
+    """The hash of the policy in ``folder``, after verifying that it is one. Raises what ``load_policy`` raises."""
+    load_policy(folder)
+    return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["hash"])
 
 
 def _verify(folder: Path, description: Mapping[str, Any], weights: bytes, expected: str | None) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 TrueReturn = NewType("TrueReturn", float)
 ShapedReturn = NewType("ShapedReturn", float)
 
-Lever = Literal["native", "environment", "reward", "hyperparameters", "curriculum", "random"]
+Lever = Literal["native", "environment", "reward", "hyperparameters", "curriculum", "memory", "random"]
 Json = Any
 
 

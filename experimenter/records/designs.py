@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from experimenter.identity import digest, valid_name
 from experimenter.records.base import Json, Lever, Record
+
+SKILL_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
 class EnvSpec(Record):
@@ -103,13 +106,39 @@ class WeightedEnv(Record):
     weight: float = Field(default=1.0, gt=0)
 
 
+class MethodUse(Record):
+    """A method skill, used in a training by name, with its parameters (plain JSON)."""
+
+    name: str
+    parameters: dict[str, Json] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, name: str) -> str:
+        if not valid_name(name, SKILL_NAME):
+            raise ValueError("a skill's name is [a-z][a-z0-9-]{0,63}")
+        return name
+
+
 class Phase(Record):
-    """One stretch of training: a mixture of environments under one reward (``None`` is the native one)."""
+    """One stretch of training: a mixture of environments under one reward (``None`` is the native one).
+
+    ``methods`` are the method skills that act while it trains; a phase without any is written as it always was, so
+    that designs keep their hashes.
+    """
 
     environments: tuple[WeightedEnv, ...] = Field(min_length=1)
     reward: RewardProgram | None = None
     hyperparameters: Hyperparameters = Hyperparameters()
     steps: int = Field(gt=0)
+    methods: tuple[MethodUse, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_methods(self, handler: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        written: dict[str, Json] = handler(self)
+        if not self.methods:
+            del written["methods"]
+        return written
 
 
 class Design(Record):

@@ -50,6 +50,7 @@ class Fault(Record):
         "dormant units",
         "training failed",
         "not checked",
+        "method finding",
     ]
     detail: str
     component: str | None = None
@@ -193,7 +194,8 @@ class Arm(Record):
     """An arm of the final comparison: per-seed scores of policies confirmed on fresh seeds, and what it cost.
 
     The ``failed`` trainings among them ended without a policy and score what random actions score. ``epoch`` counts
-    how often the run's budget had been raised.
+    how often the run's budget had been raised. ``success_rates`` holds one rate per training seed, in the order of
+    ``scores``; ``evaluations`` the judge's steps behind them, one for each training that has a policy.
     """
 
     name: str
@@ -205,3 +207,5 @@ class Arm(Record):
     eval_steps: int = 0
     failed: int = 0
     epoch: int = 0
+    success_rates: tuple[float, ...] = ()
+    evaluations: tuple[str, ...] = ()

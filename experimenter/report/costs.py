@@ -1,49 +1,79 @@
-"""What the run cost, what the environment is, and how anyone can repeat it."""
+"""What the run cost in four currencies, what stands apart, and what the environment is."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from experimenter.records import Json
 from experimenter.report.facts import card_facts
 from experimenter.report.forecast import forecast_words
 from experimenter.report.gather import ReportData
-from experimenter.report.html import Html, el, facts, join, table
-from experimenter.report.lines import duration, number
+from experimenter.report.html import Html, el, facts, table
+from experimenter.report.lines import duration, number, percent
+from experimenter.report.more import More
 
-__all__ = ["card_section", "costs_section", "reproduce_section"]
+__all__ = ["Cost", "apart", "card_section", "costs_section", "currencies"]
 
 
-def costs_section(data: ReportData) -> Html:
-    """Four currencies with their limits, then the steps that stand apart, then the forecast."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One currency: what was spent, the limit in words, and the spent share of it, where there is a limit."""
+
+    name: str
+    spent: str
+    limit: str
+    share: float | None
+
+
+def currencies(data: ReportData) -> tuple[Cost, ...]:
+    """Learning steps, active time, tokens, dollars."""
     spent, budget = data.ledger, data.record.goal.budget
-    rows: list[Sequence[object]] = [
-        ("learning steps (search and confirmation)", number(spent.env_steps), _limit(budget.env_steps)),
-        ("active time", duration(spent.seconds), duration(budget.seconds) if budget.seconds else "no limit"),
-        ("tokens", number(spent.tokens), _limit(budget.tokens)),
-        ("dollars", f"{spent.dollars:.2f}", _limit(budget.dollars)),
-        ("control steps", number(spent.control_env_steps), "as many as were spent, per control"),
-        ("judging steps", number(spent.eval_steps), "stands apart"),
-        ("environment card steps", number(spent.card_steps), "stands apart"),
-        ("wasted steps (lost to a kill)", number(spent.wasted_env_steps), "stands apart"),
+    return (
+        _cost("learning steps", spent.env_steps, budget.env_steps, number),
+        _cost("active time", spent.seconds, budget.seconds, duration),
+        _cost("tokens", spent.tokens, budget.tokens, number),
+        _cost("dollars", spent.dollars, budget.dollars, lambda value: f"{value or 0:.2f}"),
+    )
+
+
+def _cost(name: str, spent: float, limit: float | None, words: Callable[[float], str]) -> Cost:
+    share = spent / limit if limit else None
+    return Cost(name, words(spent), "no limit" if limit is None else words(limit), share)
+
+
+def apart(data: ReportData, more: More) -> list[tuple[str, str, str]]:
+    """Steps that are no part of the budget: (what, how many, why it stands apart)."""
+    spent = data.ledger
+    confirmed = sum(story.arm.env_steps for story in data.arms if story.arm.name == "winner")
+    rows = [("of the learning steps: confirmation", confirmed, "the winner trained again on fresh seeds")]
+    rows = rows if confirmed else []
+    rows += [
+        ("controls", spent.control_env_steps, "each is given what the experimenter spent"),
+        ("wasted", spent.wasted_env_steps, "lost to a kill and done again"),
+        ("inherited", more.inherited, "behind starting policies of earlier runs"),
+        ("judging", spent.eval_steps, "episodes of the judge; nothing learns from them"),
+        ("environment card", spent.card_steps, "random steps to get to know it"),
     ]
-    parts = [el("h2", "Costs"), table(("currency", "spent", "limit"), rows, figures=(1,))]
+    return [(name, number(count), why) for name, count, why in rows]
+
+
+def costs_section(data: ReportData, more: More) -> Html:
+    """Four currencies with their limits, then the steps that stand apart, then the forecast."""
+    rows: list[Sequence[object]] = [
+        (one.name, one.spent, one.limit, _bar(one), percent(one.share)) for one in currencies(data)
+    ]
+    parts = [el("h2", "Costs"), table(("currency", "used", "budget", "", "of it"), rows, figures=(1, 2, 4))]
+    parts.append(table(("steps apart", "count", "what they are"), apart(data, more), figures=(1,), wide=(2,)))
     if data.forecast is not None:
         parts.append(el("p", f"Forecast before the start: {forecast_words(data.forecast)}.", cls="note"))
     return el("section", *parts)
 
 
-def _limit(value: float | None) -> str:
-    return "no limit" if value is None else number(value)
-
-
-def _plain(value: Json) -> str:
-    return (
-        number(float(value))
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-        else str(value)
-    )
+def _bar(one: Cost) -> Html:
+    if one.share is None:
+        return Html("")
+    value = f"{min(1.0, max(0.0, one.share)):.4f}"
+    return el("progress", value=value, max="1", aria_label=f"{one.name} used")
 
 
 def card_section(data: ReportData) -> Html:
@@ -57,37 +87,8 @@ def card_section(data: ReportData) -> Html:
         head = ("feature", "kind", "unit", "measured from", "to", "what it is")
         rows = [
             (f.name, f.kind, f.unit, number(f.measured_low), number(f.measured_high), f.description)
-            for f in card.features
+            for f in card.features[:100]
         ]
         fold = el("summary", f"{len(card.features)} named features")
         parts.append(el("details", fold, table(head, rows, figures=(3, 4))))
     return el("section", *parts)
-
-
-def reproduce_section(data: ReportData) -> Html:
-    """Command, seed, containment, versions and every setting."""
-    record = data.record
-    versions = ", ".join(f"{name} {release}" for name, release in sorted(record.versions.items()))
-    rows: list[tuple[str, object]] = [
-        ("command", el("code", _command(record.command) or "started from Python")),
-        ("seed", str(record.goal.seed)),
-        ("planner", record.planner),
-        ("curriculum", record.curriculum),
-        ("containment", (data.result.containment if data.result else "") or "not noted yet"),
-        ("started", record.created),
-        ("versions", versions or "not noted"),
-    ]
-    settings = [(name, _setting(value)) for name, value in sorted(record.settings.items()) if name != "v"]
-    fold = el("details", el("summary", "Every setting"), table(("setting", "value"), settings))
-    layout = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in data.plan.items())
-    plan = el("p", f"Layout of the budget: {layout}.", cls="note") if layout else Html("")
-    return el("section", el("h2", "How to reproduce"), join([facts(rows), plan, fold]))
-
-
-def _command(words: Sequence[str]) -> str:
-    """The command as it would be typed: the program by its name, wherever it lay."""
-    return shlex.join(["experimenter", *words[1:]]) if words else ""
-
-
-def _setting(value: Json) -> str:
-    return "none" if value is None else str(value)

@@ -84,7 +84,8 @@ def number(value: float | None, digits: int = 2) -> str:
         return f"{value:,.0f}".replace("-", "−")
     places = 1 if size >= 100 else digits if size >= 1 or size == 0 else digits + 1
     text = f"{value:,.{places}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−") or "0"
+    short = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if short in ("", "-0") else short.replace("-", "−")
 
 
 def signed(value: float) -> str:

@@ -7,10 +7,17 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-from experimenter.report.costs import card_section, costs_section, reproduce_section
+from experimenter.report.components import components_section
+from experimenter.report.costs import card_section, costs_section
+from experimenter.report.design import program_section
+from experimenter.report.discards import discards_section
+from experimenter.report.films import films_section
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el
-from experimenter.report.story import lessons_section, program_section, story_section
+from experimenter.report.knowledge import knowledge_section
+from experimenter.report.more import More
+from experimenter.report.reproduce import reproduce_section
+from experimenter.report.search import search_section
 from experimenter.report.verdict import curves_section, verdict_section
 
 __all__ = ["page"]
@@ -29,7 +36,7 @@ def _policy(style: str) -> str:
     )
 
 
-def page(data: ReportData) -> str:
+def page(data: ReportData, more: More) -> str:
     """The report of a run as an HTML document."""
     style = _style()
     policy = Html(_policy(style))
@@ -45,12 +52,15 @@ def page(data: ReportData) -> str:
     sections = (
         verdict_section(data),
         curves_section(data),
+        films_section(more.films),
         program_section(data),
-        story_section(data),
-        lessons_section(data),
-        costs_section(data),
+        components_section(data),
+        search_section(data),
+        discards_section(data),
+        knowledge_section(data, more),
+        costs_section(data, more),
         card_section(data),
-        reproduce_section(data),
+        reproduce_section(data, more),
     )
     foot = el("footer", f"Written by experimenter from run {data.record.id}. This file needs no network.")
     body = el("body", el("main", *sections), foot)

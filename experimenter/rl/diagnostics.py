@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from experimenter.envs.records import EnvCard
+from experimenter.methods import method_faults
 from experimenter.records import ComponentTrace, CurvePoint, Design, Diagnosis, Evaluation, Fault, Training
 from experimenter.rl.curves import CurveState, curve_state, plateaued
 
@@ -72,6 +73,7 @@ def diagnose(
         *_hacking(training, baseline),
         *_reach(training, evaluation, card),
         *_dormant(training),
+        *method_faults(training, evaluation, design, card),
     )
     return Diagnosis(faults=faults, curve=state, words=_words(faults))
 
@@ -178,13 +180,15 @@ def _below(true: list[float], baseline: Training) -> bool:
 
 
 def _reach(training: Training, evaluation: Evaluation | None, card: EnvCard) -> Iterator[Fault]:
-    """A rare reward that was never met: the curve is flat and nothing but the usual was ever scored."""
+    """A rare reward that was never met: the curve is flat, at what random actions score."""
     returns = [float(p.true_return) for p in training.curve if p.true_return is not None]
     judged = [float(s) for s in evaluation.scores] if evaluation is not None else []
     success = [p.success_rate for p in training.curve] + [evaluation.success_rate if evaluation else None]
     if not rare_reward(card) or not returns or any(rate for rate in success):
         return
-    if max((*returns, *judged)) <= min((*returns, *judged)) + 1e-9:
+    scored = (*returns, *judged)
+    at_random = max(scored) <= card.random.return_mean + 2 * card.random.return_std + 1e-9
+    if at_random and max(scored) <= min(scored) + 1e-9:
         detail = f"the rare reward was never met in {training.steps} steps (reach {training.reach:.2f})"
         yield Fault(name="sparse beyond reach", detail=detail, value=training.reach)
 

@@ -37,15 +37,25 @@ class Examiner:
     def examine(self, state: TrainingState, reach: float, episodes: EpisodeLog, stats: UpdateStats) -> None:
         """Ends a chunk: a new point of the curve, perhaps a new best policy, perhaps a reason to end early."""
         known = state.episode_length or (float(np.mean(episodes.lengths)) if episodes.lengths else None)
-        found = self._validate(state, self.validator.episodes(self.job.chunk_steps, known))
+        found = self._look(state, known)
+        state.curve.append(_point(state.steps, found, reach, episodes, stats))
+        if not state.ended and self.job.stop_at_plateau and plateaued(state.curve):
+            state.ended = "plateau"
+
+    def examine_start(self, state: TrainingState) -> None:
+        """What a policy that training starts from can do already: the curve's point at no steps, and the first best."""
+        found = self._look(state, None)
+        point = {"steps": state.steps, "true_return": found.score, "success_rate": found.success_rate}
+        state.curve.append(CurvePoint.model_validate(point))
+
+    def _look(self, state: TrainingState, episode_length: float | None) -> Validation:
+        found = self._validate(state, self.validator.episodes(self.job.chunk_steps, episode_length))
         if self._reached(found.score):
             found = self._more(state, found, len(self.validator.seeds))
             state.ended = "target" if self._reached(found.cautious) else ""
         found = self._challenge(state, found)
         state.episode_length = found.episode_length
-        state.curve.append(_point(state.steps, found, reach, episodes, stats))
-        if not state.ended and self.job.stop_at_plateau and plateaued(state.curve):
-            state.ended = "plateau"
+        return found
 
     def _challenge(self, state: TrainingState, found: Validation) -> Validation:
         """Makes the policy the best one if it still is after more episodes; a tie goes to the later one.

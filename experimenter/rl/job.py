@@ -32,8 +32,9 @@ class TrainJob(Record):
     target: float | None = None
     stop_at_plateau: bool = False
     allow_unsandboxed: bool = False
+    root: str = ""
 
     @property
     def workspace(self) -> Path:
-        """The folder that ``relative`` and ``design.start.path`` start from."""
-        return Path(self.folder).parents[len(Path(self.relative).parts) - 1]
+        """The folder that ``design.start.path`` starts from: ``root``, or else that of ``relative``."""
+        return Path(self.root) if self.root else Path(self.folder).parents[len(Path(self.relative).parts) - 1]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from experimenter.envs.vector import SyncVector
 from experimenter.policies.network import actor_output
 from experimenter.policies.policy import Policy
+from experimenter.rl.starts import NO_REPLAYS, Replays, Starts
 
 __all__ = ["Collector", "Experience", "RawObs", "flatten"]
 
@@ -24,7 +25,8 @@ class Experience:
     """One rollout, time first (T, N, …). ``next_obs`` is the true next observation, never the reset one.
 
     ``obs_raw`` and ``next_raw`` are as the environment gave them; ``inputs`` is what the network saw;
-    ``elapsed`` counts the episode's steps before each transition.
+    ``elapsed`` counts the episode's steps before each transition. ``replays`` tells of the steps that were repeated
+    to begin episodes elsewhere: they are no transitions, and count all the same.
     """
 
     obs_raw: RawObs
@@ -39,6 +41,12 @@ class Experience:
     final_inputs: NDArray[np.float32]
     final_at: tuple[NDArray[np.int64], NDArray[np.int64]]
     last_inputs: NDArray[np.float32]
+    replays: Replays = NO_REPLAYS
+
+    @property
+    def env_steps(self) -> int:
+        """What the rollout cost, in steps of single environments."""
+        return self.native.size + self.replays.steps
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -80,10 +88,13 @@ def _where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 class Collector:
-    """Steps a vector environment with a policy that learns; remembers where each environment stands."""
+    """Steps a vector environment with a policy that learns; remembers where each environment stands.
 
-    def __init__(self, vector: SyncVector, policy: Policy) -> None:
-        self.vector, self.policy = vector, policy
+    ``starts``, where given, is told of every step.
+    """
+
+    def __init__(self, vector: SyncVector, policy: Policy, starts: Starts | None = None) -> None:
+        self.vector, self.policy, self.starts = vector, policy, starts
         self._obs: Any = None
 
     def reset(self, seeds: tuple[int, ...]) -> None:
@@ -118,6 +129,8 @@ class Collector:
             executed.append(head.execute(raw[t]))
             elapsed[t] = vector.elapsed
             step = vector.step(executed[-1])
+            if self.starts is not None:
+                self.starts.saw(step, executed[-1])
             now.put(t, self._obs)
             following.put(t, step.next_obs)
             native[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
@@ -133,4 +146,5 @@ class Collector:
             final_inputs=np.concatenate(finals) if finals else np.empty((0, policy.shape.inputs), np.float32),
             final_at=_where(truncated & ~terminated),
             last_inputs=policy.inputs(self._obs),
+            replays=NO_REPLAYS if self.starts is None else self.starts.replays(steps),
         )  # fmt: skip

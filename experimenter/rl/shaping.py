@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from experimenter.envs.features import EverTracker, FeatureExtractor
 from experimenter.envs.records import Feature
-from experimenter.errors import ProgramRejected
+from experimenter.errors import ProgramRejected, did_you_mean
 from experimenter.records import RewardProgram
 from experimenter.rl.rollout import Experience, RawObs, flatten
 
@@ -82,9 +82,10 @@ class Shaper:
         named = {f.partition(".")[2] for f in self.fields if f.startswith(("now.", "next."))}
         unknown = sorted(named - self._known)
         if unknown:
+            guess = did_you_mean(unknown[0], sorted(self._known))
             raise ProgramRejected(
                 f"the reward program names features that this environment lacks: {', '.join(unknown)}",
-                f"Known features: {', '.join(sorted(self._known))}.",
+                f"{guess} Known features: {', '.join(sorted(self._known))}.".strip(),
                 layer="contract",
             )
 
@@ -137,11 +138,14 @@ class Shaper:
     ) -> tuple[FeatureArrays, FeatureArrays]:
         """Adds the flags that remember, which need each environment's history in order."""
         shape = e.native.shape
+        acted_on = {k: v.reshape(shape) for k, v in now.items()}
+        raised = {k: np.maximum(acted_on[k], v) for k, v in e.replays.flags.items()}
         before, after = self._tracker.rollout(
-            {k: v.reshape(shape) for k, v in now.items()},
+            acted_on | raised,
             {k: v.reshape(shape) for k, v in following.items()},
             e.done,
         )
+        before |= acted_on
         return {k: v.reshape(-1) for k, v in before.items()}, {k: v.reshape(-1) for k, v in after.items()}
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 from experimenter.envs.pipeline import Pipeline
+from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import TrainingFault
 from experimenter.policies.policy import Policy
+from experimenter.rl.acting import starts_for, wrapping
 from experimenter.rl.job import TrainJob
 from experimenter.rl.rollout import Collector
-from experimenter.rl.schedule import allot
+from experimenter.rl.schedule import Chunk, allot
 from experimenter.rl.shaping import Shaper, open_program
+from experimenter.rl.state import TrainingState
 
 __all__ = ["Stage"]
 
 
 class Stage:
-    """What one phase trains in: its environments and its reward program, opened once."""
+    """What one phase trains in: environments and reward program, opened once, and the methods that act."""
 
     def __init__(self, job: TrainJob, index: int, policy: Policy) -> None:
         self.index, self.phase = index, job.design.phases[index]
         self._policy = policy
+        self._starts, self._wrap = starts_for(job, index), wrapping(job, index)
         self._split: tuple[int, ...] = ()
         self._vector: SyncVector | None = None
         hyper = self.phase.hyperparameters
@@ -39,10 +45,29 @@ class Stage:
         if self._vector is None or split != self._split:
             if self._vector is not None:
                 self._vector.close()
-            self._vector = SyncVector([environments[i].environment for i in split], len(split))
+            self._vector = SyncVector([environments[i].environment for i in split], len(split), self._wrap)
             self._split = split
             self._check_spaces(self._vector)
-        return Collector(self._vector, self._policy)
+            if self._starts is not None:
+                self._starts.attach(self._vector, split)
+        return Collector(self._vector, self._policy, self._starts)
+
+    def enter(self, chunk: Chunk, state: TrainingState) -> Collector:
+        """The collector of the chunk that ``state`` stands before, not yet reset."""
+        collector = self.collector(state.chunk)
+        if self._starts is not None:
+            self._starts.enter(chunk, state)
+        return collector
+
+    def rollouts(self, chunk: Chunk) -> Iterator[int]:
+        """As many rollouts as were planned, fewer where replayed steps took their place; at least one."""
+        for i in range(chunk.rollouts):
+            if i == 0 or self._starts is None or self._starts.room():
+                yield i
+
+    def starts_state(self) -> dict[str, Any] | None:
+        """What the phase's start method knows, for the checkpoint; ``None`` where there is none."""
+        return None if self._starts is None else self._starts.state()
 
     def close(self) -> None:
         if self._vector is not None:
@@ -50,6 +75,11 @@ class Stage:
         self._stack.close()
 
     def _check_spaces(self, vector: SyncVector) -> None:
+        if self._wrap is not None and space_to_json(vector.action_space) != self._policy.action_space_json:
+            raise TrainingFault(
+                f"a wrapper of phase {self.index + 1} gives its environments other actions",
+                "Use a method that leaves the action space alone: the judge plays the environment as it is.",
+            )
         hint = self.phase.environments[0].environment.family
         if Pipeline.for_space(vector.observation_space, hint).to_json() != self._policy.pipeline.to_json():
             raise TrainingFault(

@@ -41,7 +41,8 @@ class TrainingState:
     """``flat`` weights, Adam's ``m``, ``v``, ``t``; ``steps`` in the design, ``done`` of them in ``phase``.
 
     ``env_steps`` also counts steps that a roll-back threw away. ``scaler`` is (mean, var, count) of the rewards'
-    scale in ``phase``. ``ended`` says why a training ended early. ``seconds`` and ``wasted`` are volatile.
+    scale in ``phase``, and ``starts`` what a start method knows there. ``ended`` says why a training ended early.
+    ``seconds`` and ``wasted`` are volatile.
     """
 
     flat: Floats
@@ -67,6 +68,7 @@ class TrainingState:
     containment: str = "none needed"
     seconds: float = 0.0
     wasted: int = 0
+    starts: dict[str, Any] | None = None
 
 
 _PLAIN: Final = (
@@ -84,6 +86,8 @@ def pack(state: TrainingState) -> bytes:
     plain["normaliser"] = state.normaliser.to_json() if state.normaliser else None
     plain["components"] = state.components.to_json()
     plain["curve"] = [point.model_dump(mode="json") for point in state.curve]
+    if state.starts is not None:
+        plain["starts"] = state.starts
     arrays = {"flat": state.flat, "m": state.m, "v": state.v, "reach": state.reach}
     if (best := state.best) is not None:
         arrays["best"] = best.flat
@@ -110,6 +114,7 @@ def unpack(data: bytes) -> TrainingState | None:
     for name in _PLAIN:
         setattr(state, name, plain[name])
     state.scaler = tuple(plain["scaler"]) if plain["scaler"] else None
+    state.starts = plain.get("starts")
     state.components = ComponentLog.from_json(plain["components"])
     state.curve = [CurvePoint.model_validate(point) for point in plain["curve"]]
     if best := plain.get("best"):

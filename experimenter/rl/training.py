@@ -86,6 +86,10 @@ class _Trainer:
         )
 
     def run(self) -> Training:
+        if self.job.design.start is not None and not self.state.curve:
+            self.examiner.examine_start(self.state)
+            save_checkpoint(self.folder, self.state)
+            self._safe = pack(self.state)
         while (chunk := self._next()) is not None:
             started = time.monotonic()
             try:
@@ -127,7 +131,7 @@ class _Trainer:
             self._close_stage()
             self._stage = Stage(self.job, chunk.phase, self.policy)
         if self.state.phase != chunk.phase or chunk.done == 0:
-            self.state.scaler = None
+            self.state.scaler = self.state.starts = None
         self.state.phase, self.state.done = chunk.phase, chunk.done
         if self._stage.containment != "none needed":
             self.state.containment = self._stage.containment
@@ -142,7 +146,7 @@ class _Trainer:
         s, stage = self.state, self._enter(chunk)
         hyper = stage.phase.hyperparameters
         rng = generator(self.job, "chunk", s.chunk)
-        collector = stage.collector(s.chunk)
+        collector = stage.enter(chunk, s)
         collector.reset(seeds(self.job.seed, role_of(self.job.seed), hyper.num_envs, "reset", s.chunk))
         stage.shaper.restart()
         scaler, episodes = self._scaler(stage.phase), EpisodeLog(hyper.num_envs)
@@ -150,7 +154,7 @@ class _Trainer:
         if learns and s.normaliser is None:
             s.normaliser = self.policy.normaliser = Normaliser(self.policy.pipeline.size)
         before, started = s.env_steps, time.monotonic()
-        for _ in range(chunk.rollouts):
+        for _ in stage.rollouts(chunk):
             warm_up = learns and s.normaliser is not None and s.normaliser.count == 0
             experience = collector.collect(chunk.num_steps, rng, warm_up=warm_up, alive=self._alive)
             reward = self._pay(stage, experience, scaler, episodes)
@@ -160,12 +164,13 @@ class _Trainer:
                 stats = self.learner.update(rollout, hyper, rate, rng)
             if learns and not warm_up and s.normaliser is not None:
                 s.normaliser.update(collector.encoded(experience))
-            self._count(experience.native.size)
+            self._count(experience.env_steps)
             self._say(stats, rate, episodes, (s.env_steps - before) / max(1e-9, time.monotonic() - started))
             if not stats.finite:
                 raise _NotFinite
         s.t = self.learner.adam.t
         s.scaler = scaler.saved if scaler is not None else None
+        s.starts = stage.starts_state()
         s.dormant_share = self.learner.dormant_share(experience.inputs.reshape(-1, self.policy.shape.inputs))
         s.chunk += 1
         self.examiner.examine(s, self.reach.value, episodes, stats)

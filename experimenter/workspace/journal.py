@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 
 from experimenter.errors import NotFound, did_you_mean
-from experimenter.records import Lesson, Skill, Trial
+from experimenter.records import Lesson, Skill, Testimony, Trial
 from experimenter.workspace.database import Row
 from experimenter.workspace.records import FoundTrial
 from experimenter.workspace.rows import read
 from experimenter.workspace.runs import Runs
 
-__all__ = ["Journal", "write_lesson", "write_skill", "write_trial"]
+__all__ = ["Journal", "write_lesson", "write_skill", "write_testimony", "write_trial"]
 
 
 def write_trial(connection: sqlite3.Connection, run: str, trial: str, value: str) -> None:
@@ -37,6 +37,15 @@ def write_skill(connection: sqlite3.Connection, skill: str, value: str) -> None:
         "INSERT INTO skills (name, value) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (skill, value),
+    )
+
+
+def write_testimony(connection: sqlite3.Connection, lesson: str, trial: str, value: str) -> None:
+    """Stores what a trial says about a lesson, or its newer version; a trial testifies once about a lesson."""
+    connection.execute(
+        "INSERT INTO testimonies (lesson, trial, value) VALUES (?, ?, ?)"
+        " ON CONFLICT (lesson, trial) DO UPDATE SET value = excluded.value",
+        (lesson, trial, value),
     )
 
 
@@ -84,6 +93,14 @@ class Journal(Runs):
         """Every skill of the workspace, the oldest first."""
         rows = self._database.rows("SELECT name, value FROM skills ORDER BY number")
         return tuple(read(Skill, value, f"row {name} of table skills") for name, value in rows)
+
+    def testimonies(self) -> tuple[Testimony, ...]:
+        """What later trials said about lessons, the oldest first."""
+        rows = self._database.rows("SELECT lesson, trial, value FROM testimonies ORDER BY number")
+        return tuple(
+            read(Testimony, value, f"row {lesson}, {trial} of table testimonies")
+            for lesson, trial, value in rows
+        )
 
     def _no_trial(self, words: str) -> NotFound:
         rows = self._database.rows("SELECT DISTINCT id FROM trials ORDER BY id")

@@ -87,4 +87,25 @@ _FIRST: Final[Migration] = (
     "CREATE INDEX commands_by_state ON commands(run, state)",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST,)
+# ``seq`` never comes back, so that an index over the vectors can ask for what is newer than it has seen.
+_SECOND: Final[Migration] = (
+    """CREATE TABLE vectors (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        embedder TEXT NOT NULL,
+        item TEXT NOT NULL,
+        text_hash TEXT NOT NULL,
+        vector BLOB NOT NULL,
+        UNIQUE (embedder, item)
+    )""",
+    # Covers every column but the vector: which texts are known is asked without reading the vectors' pages.
+    "CREATE INDEX vectors_by_seq ON vectors(embedder, seq, item, text_hash)",
+    """CREATE TABLE testimonies (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        lesson TEXT NOT NULL,
+        trial TEXT NOT NULL,
+        value TEXT NOT NULL,
+        UNIQUE (lesson, trial)
+    )""",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from experimenter.budget import Ledger
 from experimenter.errors import WorkspaceError
 from experimenter.events import NewEvent
-from experimenter.records import Json, Lesson, Skill, Trial
-from experimenter.workspace.journal import write_lesson, write_skill, write_trial
+from experimenter.records import Json, Lesson, Skill, Testimony, Trial
+from experimenter.workspace.journal import write_lesson, write_skill, write_testimony, write_trial
 from experimenter.workspace.log import append
 from experimenter.workspace.rows import Part, decode, encode, now, read
 
@@ -27,6 +27,7 @@ class _Rows:
     trial: tuple[str, str] | None
     lesson: tuple[str, str] | None
     skill: tuple[str, str] | None
+    testimonies: tuple[tuple[str, str, str], ...]
 
 
 class Steps(Part):
@@ -50,6 +51,7 @@ class Steps(Part):
         trial: Trial | None = None,
         lesson: Lesson | None = None,
         skill: Skill | None = None,
+        testimonies: Sequence[Testimony] = (),
     ) -> bool:
         """Marks a step done, with everything that it leaves behind, in one transaction.
 
@@ -65,6 +67,7 @@ class Steps(Part):
             None if trial is None else (trial.id, encode(trial, f"trial {trial.id}")),
             None if lesson is None else (lesson.id, encode(lesson, f"lesson {lesson.id}")),
             None if skill is None else (skill.name, encode(skill, f"skill {skill.name}")),
+            tuple((one.lesson, one.trial, encode(one, f"testimony of {one.trial}")) for one in testimonies),
         )
         with self._database.transaction() as connection:
             if connection.execute("SELECT 1 FROM steps WHERE id = ?", (step,)).fetchone():
@@ -113,6 +116,8 @@ def _write(connection: sqlite3.Connection, run: str, rows: _Rows) -> None:
         write_lesson(connection, *rows.lesson)
     if rows.skill:
         write_skill(connection, *rows.skill)
+    for testimony in rows.testimonies:
+        write_testimony(connection, *testimony)
 
 
 def _of_step(event: NewEvent, step: str) -> NewEvent:

@@ -13,17 +13,18 @@ from typing import Self
 from experimenter.workspace.commands import Commands
 from experimenter.workspace.database import Database
 from experimenter.workspace.exchanges import Exchanges
-from experimenter.workspace.journal import Journal
+from experimenter.workspace.keeping import Keeping
 from experimenter.workspace.log import Log
 from experimenter.workspace.opening import FILE, open_database
 from experimenter.workspace.records import Command, FoundTrial, RunRecord, new_run_name
 from experimenter.workspace.schema import MIGRATIONS, Migration
 from experimenter.workspace.steps import Steps
+from experimenter.workspace.vectors import Vectors
 
 __all__ = ["FILE", "Command", "FoundTrial", "RunRecord", "Workspace", "new_run_name"]
 
 
-class Workspace(Journal, Steps, Log, Exchanges, Commands):
+class Workspace(Keeping, Steps, Log, Exchanges, Commands, Vectors):
     """An open workspace. Several processes may hold it open at once; a context manager."""
 
     def __init__(self, root: Path, database: Database) -> None:

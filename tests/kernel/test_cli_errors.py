@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,16 +30,10 @@ def _python(*words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     start = "import sys\nfrom experimenter.cli import main\nmain(['--help'])\n"
     code = f"{start}print([m for m in {HEAVY} if m in sys.modules])"
     assert _python("-c", code).stdout.splitlines()[-1] == "[]"
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert _python("-m", "experimenter", "--help").returncode == 0
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.5
 
 
 def test_help_documents_every_exit_code_and_command() -> None:

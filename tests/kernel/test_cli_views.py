@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -117,9 +118,14 @@ def test_report_says_where_it_is(place: Path, tmp_path: Path, capsys: pytest.Cap
         place / "runs" / "reach_the_flag" / "report.html"
     ).read_bytes()
     found = _json(["report"], capsys)
+    folder = place / "runs" / "reach_the_flag"
     assert found == {
         "run": "reach_the_flag",
-        "report": str(place / "runs" / "reach_the_flag" / "report.html"),
+        "report": str(folder / "report.html"),
+        "markdown": str(folder / "report.md"),
+        "card": str(folder / "MODEL_CARD.md"),
+        "copy": None,
+        "films": [],
     }
 
 
@@ -147,6 +153,17 @@ def test_doctor_looks_at_everything(place: Path, capsys: pytest.CaptureFixture[s
     } <= found["checks"].keys()
     assert "1 runs in" in found["checks"]["workspace"]["words"]
     assert found["ok"] == all(check["state"] != "bad" for check in found["checks"].values())
+
+
+def test_doctor_knows_every_extra_and_what_it_is_for(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
+    extras = {f"extra {name}" for name in project["optional-dependencies"] if name != "dev"}
+    assert extras == {name for name in checks if name.startswith("extra ")}
+    for name in extras:
+        assert checks[name]["state"] in {"good", "note"}
+        assert (checks[name]["state"] == "good") == (not checks[name]["hint"])
 
 
 def test_doctor_finds_a_damaged_workspace(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

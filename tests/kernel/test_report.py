@@ -98,7 +98,7 @@ def test_it_opens_offline_and_runs_nothing(finished: str) -> None:
 
 def test_its_pictures_are_valid_drawings_for_light_dark_wide_and_narrow(finished: str) -> None:
     found = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", finished)
-    assert len(found) == 8 and len(set(found)) == 8
+    assert len(found) == 12 and len(set(found)) == 12
     for one in found:
         root = ElementTree.fromstring(base64.b64decode(one))
         assert root.tag.endswith("svg")

@@ -144,6 +144,7 @@ def test_sparse_beyond_reach() -> None:
     assert _names(nothing, RARE) == ["sparse beyond reach"] and _found(nothing, RARE).curve == "stuck"
     assert _names(_training((0, 0, 0, 0, 0, 0, 0, 0.3)), RARE) == []
     assert "sparse beyond reach" not in _names(nothing), "a dense reward is always in reach"
+    assert "sparse beyond reach" not in _names(_training((500.0,)), RARE), "one good look is no flat curve"
 
 
 def test_dormant_units() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workspace_samples import lesson, opened, run_record, skill, trial
+from workspace_samples import a_testimony, lesson, opened, run_record, skill, trial
 
 from experimenter.errors import NotFound, WorkspaceError
 from experimenter.identity import step_id
@@ -67,10 +67,10 @@ def test_migration_goes_forward_after_a_backup(workspace: Path) -> None:
     with Workspace.open(workspace, migrations=NEXT) as migrated:
         assert migrated.lessons() == (lesson(),)
         assert migrated._database.row("SELECT weight FROM lessons") == (1.5,)
-    assert pragma(workspace, "user_version") == 2
-    backup = workspace / "workspace.sqlite.format1.backup"
+    assert pragma(workspace, "user_version") == len(NEXT)
+    backup = workspace / f"workspace.sqlite.format{len(MIGRATIONS)}.backup"
     kept = sqlite3.connect(backup)
-    assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+    assert kept.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert kept.execute("SELECT id FROM lessons").fetchall() == [(lesson().id,)]
     kept.close()
 
@@ -87,7 +87,8 @@ def test_a_migration_that_fails_leaves_the_old_format_whole(workspace: Path) -> 
 
 def test_a_newer_workspace_is_refused_by_name(workspace: Path) -> None:
     Workspace.open(workspace, migrations=NEXT).close()
-    with pytest.raises(WorkspaceError, match=r"newer release \(format 2; this one reads up to 1\)") as caught:
+    words = rf"newer release \(format {len(NEXT)}; this one reads up to {len(MIGRATIONS)}\)"
+    with pytest.raises(WorkspaceError, match=words) as caught:
         Workspace.open(workspace)
     assert str(workspace / FILE) in caught.value.message
     assert "pip install --upgrade rl-experimenter" in caught.value.hint
@@ -240,9 +241,10 @@ def test_a_row_that_does_not_validate_names_table_and_row(workspace: Path) -> No
                 read()
 
 
-def test_the_fixture_of_this_release_opens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", ["workspace_v1", "workspace_v2"])
+def test_the_fixture_of_every_release_opens(tmp_path: Path, release: str) -> None:
     root = tmp_path / "copy"
-    shutil.copytree(FIXTURES / "workspace_v1", root)
+    shutil.copytree(FIXTURES / release, root)
     with Workspace.open(root, create=False) as store:
         run = store.run("latest")
         assert (run.id, run.status, run.goal) == ("balance", "stopped", run_record().goal)
@@ -256,3 +258,10 @@ def test_the_fixture_of_this_release_opens(tmp_path: Path) -> None:
         assert [command.kind for command in store.pending("balance")] == ["stop"]
         assert [event.kind for event in store.events("balance")] == ["run.created", "remember.finished"]
         assert store.project_events("balance") == 0
+        if release == "workspace_v1":
+            assert (root / f"{FILE}.format1.backup").exists()
+            assert store.testimonies() == ()
+        else:
+            assert store.testimonies() == (a_testimony(),)
+            (vector,) = store.vector_store("hash").vectors("tiny-1-2")
+            assert (vector.item, vector.vector.tolist()) == ("lesson:lesson_0", pytest.approx([0.6, -0.8]))

@@ -18,6 +18,7 @@ from experimenter.records import (
     RewardProgram,
     Skill,
     Task,
+    Testimony,
     Training,
     Trial,
     TrueReturn,
@@ -56,6 +57,12 @@ def lesson(name: str = "lesson_0") -> Lesson:
     return Lesson(
         id=name, sentence="Été: small angles pay.", environment=SPEC.id, lever="reward", trials=("trial_0",)
     )
+
+
+def a_testimony(
+    lesson_id: str = "lesson_0", trial_id: str = "later/trial_3", agrees: bool = True
+) -> Testimony:
+    return Testimony(lesson=lesson_id, trial=trial_id, agrees=agrees, effect=2.5 if agrees else -2.5)
 
 
 def skill(name: str = "stand-up") -> Skill:

@@ -249,7 +249,12 @@ def test_no_text_escapes_from_its_place_in_the_card(description, source, judge):
     rest = card.split("\n---\n", 1)[1]
     outside = re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", rest)
     headings = [line for line in outside.split("\n") if line.startswith("#")]
-    assert headings == ["# balance-pole", "## Evidence", "## Reward program", "## Loading and judging it"]
+    assert headings == [
+        "# balance-pole",
+        "## Evidence",
+        "## Reward program",
+        "## Loading, judging and playing it",
+    ]
     assert not re.search(r"(?<!\\)<", outside)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experimenter.cli.progress import event_words
-from experimenter.cli.runs import own_runs, status_of
+from experimenter.cli.runs import status_of
 from experimenter.cli.tables import spent_words
+from experimenter.loop.results import own_runs
 from experimenter.report.lines import number, percent, trial_line
 from experimenter.report.text import clip, safe_text
 from experimenter.workspace.store import Workspace

@@ -100,6 +100,7 @@ def _probe_job(ctx: RunContext, cycle: int, job_id: str, item: Design) -> Job:
         "features": [feature.model_dump(mode="json") for feature in ctx.card.features],
         "seed": seeds(ctx.seed, "probe", 1, cycle)[0],
         "steps": ctx.plan.probe_steps,
+        "root": str(ctx.workspace.root.absolute()),
         "champion": None if policy is None else str(ctx.workspace.root / policy.path),
         "allow_unsandboxed": ctx.settings.allow_unsandboxed,
     }

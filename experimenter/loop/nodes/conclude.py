@@ -11,11 +11,19 @@ from experimenter.judge.controls import control_names
 from experimenter.judge.statistics import compare, interval
 from experimenter.judge.verdict import Claim, earlier_sentence, sentence
 from experimenter.loop.context import RunContext
-from experimenter.loop.nodes.train import target
+from experimenter.loop.keeping import keep
+from experimenter.loop.lineage import replayed
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import champion
+from experimenter.loop.view import champion, target
 from experimenter.records import Arm, Candidate, Comparison, Trial
-from experimenter.results import Best, ControlResult, Earlier, RunResult, earlier_confirmations
+from experimenter.results import (
+    Best,
+    ControlResult,
+    Earlier,
+    RunResult,
+    earlier_confirmations,
+    inherited_steps,
+)
 
 
 def conclude(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
@@ -32,6 +40,8 @@ def finish(ctx: RunContext, why: str, status: str = "finished") -> RunResult:
     for name, comparison in comparisons.items():
         ctx.workspace.put_document(ctx.run, f"comparison:{name}", comparison.model_dump(mode="json"))
     ctx.workspace.put_document(ctx.run, "result", result.model_dump(mode="json"))
+    if status == "finished":
+        keep(ctx)
     step = ctx.step_id("verdict", 0, ctx.plan.epoch, design=digest([result.sentence, why]))
     ctx.announce(step, "verdict.finished", {"sentence": result.sentence, "why_ended": why})
     return _with_report(ctx, result)
@@ -40,8 +50,11 @@ def finish(ctx: RunContext, why: str, status: str = "finished") -> RunResult:
 def _with_report(ctx: RunContext, result: RunResult) -> RunResult:
     if ctx.parent is not None:
         return result
+    from experimenter.execution.filming import film_run
     from experimenter.report import write_report
 
+    if ctx.settings.films and result.status == "finished":
+        film_run(ctx.workspace, ctx.run, ctx.executor, ctx.interrupted)
     path = write_report(ctx.workspace, ctx.run)
     result = result.model_copy(update={"report": str(path)})
     ctx.workspace.put_document(ctx.run, "result", result.model_dump(mode="json"))
@@ -84,6 +97,7 @@ def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Compa
             "earlier": [item.model_dump() for item in _earlier(ctx)],
             "controls": {name: _control(ctx, name).model_dump() for name in comparisons},
             "ledger": ledger.model_dump(),
+            "inherited_steps": inherited_steps(ctx.run, trials),
             "trials": len(trials),
             "discarded": sum(1 for item in _candidates(trials) if item.discarded),
             "containment": _containment(trials),
@@ -99,6 +113,10 @@ def _caveats(ctx: RunContext, names: Iterable[str]) -> list[str]:
         if found is not None and found.failed:
             counted = f"{found.failed} of the {len(found.scores)} trainings of the arm {name}"
             words.append(f"{counted} failed, and count as random actions do.")
+    if inherited := inherited_steps(ctx.run, ctx.trials()):
+        words.append(
+            f"Designs of the search started from policies with {inherited:,} learning steps of earlier runs."
+        )
     winner = ctx.workspace.document(ctx.run, "winner")
     if winner is not None and winner["number"]:
         words.append(earlier_sentence(int(winner["number"]), _earlier(ctx)))
@@ -122,7 +140,7 @@ def _best(ctx: RunContext) -> Best | None:
     assert trial.winner is not None
     return Best(
         trial=f"{ctx.run}/{trial.id}",
-        design=trial.winner.design.with_steps(int(winner["steps"])),
+        design=replayed(ctx, trial.winner.design).with_steps(int(winner["steps"])),
         true_score=confirmed.interval,
         success_rate=confirmed.success_rate,
         scores=tuple(float(score) for score in confirmed.scores),

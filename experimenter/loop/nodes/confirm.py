@@ -17,10 +17,10 @@ from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
 from experimenter.loop.arms import run_arm
 from experimenter.loop.context import Outcome, RunContext
-from experimenter.loop.nodes.train import target
+from experimenter.loop.lineage import replayed
 from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import champion, search_steps_left
+from experimenter.loop.view import champion, search_steps_left, target
 from experimenter.records import Arm, Candidate, Design, Trial
 from experimenter.results import Confirmation, confirmation_document
 
@@ -53,7 +53,7 @@ def _confirm(ctx: RunContext, cycle: int, number: int, ended: str) -> Outcome:
         return Outcome(
             value={"again": False}, events=(NewEvent(kind="note", data={"words": ordered["words"]}),)
         )
-    arm = _train_and_judge(ctx, best.winner.design, cycle, number, ordered["steps"])
+    arm = _train_and_judge(ctx, replayed(ctx, best.winner.design), cycle, number, ordered["steps"])
     again = _again(ctx, arm, number, ended)
     documents = confirmation_documents(best.id, ordered["steps"], number, arm)
     if again:

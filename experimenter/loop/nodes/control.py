@@ -15,6 +15,7 @@ from experimenter.loop.arms import run_arm
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.state import LoopState
 from experimenter.records import Arm
+from experimenter.results import inherited_steps
 
 
 def control(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
@@ -42,13 +43,7 @@ def _control(ctx: RunContext, name: str) -> Outcome:
 
 def budget_of_control(ctx: RunContext) -> int:
     """B: every learning step that the experimenter spent: search, discards, checks, confirmation, inherited ones."""
-    starts = {
-        c.design.start.hash: c.design.lineage_steps
-        for t in ctx.trials()
-        for c in t.candidates
-        if c.design.start
-    }
-    return ctx.ledger().env_steps + sum(starts.values())
+    return ctx.ledger().env_steps + inherited_steps(ctx.run, ctx.trials())
 
 
 def _native(ctx: RunContext) -> tuple[Arm, Ledger]:

@@ -7,10 +7,9 @@ from langgraph.runtime import Runtime
 from experimenter.errors import ExperimenterError
 from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext
-from experimenter.loop.nodes.train import target
 from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import champion, search_steps_left
+from experimenter.loop.view import champion, search_steps_left, target
 from experimenter.questions import CurveReading, ReadCurve
 
 GO_ON = ""
@@ -64,7 +63,12 @@ def _solved(ctx: RunContext) -> bool:
 def _still_improving(ctx: RunContext) -> bool:
     """Only a design that a lever has changed, and that helped, earns the rest of the budget."""
     best = champion(ctx.trials())
-    if best is None or best[0].lever == "native" or not best[1].training or (best[0].effect or 0.0) <= 0.0:
+    if (
+        best is None
+        or best[1].design.origin == "native"
+        or not best[1].training
+        or (best[0].effect or 0.0) <= 0.0
+    ):
         return False
     unspent = ctx.plan.design_steps - best[1].training.steps
     if unspent >= best[1].design.phases[-1].hyperparameters.rollout:

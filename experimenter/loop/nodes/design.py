@@ -10,13 +10,14 @@ from typing import Final, get_args
 
 from langgraph.runtime import Runtime
 
-from experimenter.errors import PlannerRefused
+from experimenter.errors import ExperimenterError, PlannerRefused
 from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext, read_many
 from experimenter.loop.nodes.propose import proposed
 from experimenter.loop.nodes.recall import recalled
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import refused, run_view
+from experimenter.methods import written
 from experimenter.records import Design, Lever
 
 LEVERS: Final = frozenset(get_args(Lever)) - {"native", "random"}
@@ -52,10 +53,18 @@ def _design(ctx: RunContext, cycle: int) -> Outcome:
         found = ctx.curriculum.design(proposed(ctx, cycle), view, ctx.ask)
     except PlannerRefused as refusal:
         words = refusal.message
-    designs = _distinct(found)[: view.max_designs]
+    designs = _distinct(tuple(_written(ctx, item) for item in found))[: view.max_designs]
     data = {"cycle": cycle, "designs": [item.name for item in designs], "words": words}
     value = [item.model_dump(mode="json") for item in designs]
     return Outcome(value=value, events=(NewEvent(kind="design.finished", data=data),))
+
+
+def _written(ctx: RunContext, item: Design) -> Design:
+    """With its reward methods turned into programs; one that cannot be is left as it is, for the check to refuse."""
+    try:
+        return written(item, ctx.card)
+    except ExperimenterError:
+        return item
 
 
 def _distinct(designs: tuple[Design, ...]) -> list[Design]:

@@ -11,9 +11,8 @@ from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.diagnose import diagnosed
 from experimenter.loop.nodes.judge import comparison
 from experimenter.loop.nodes.propose import proposed
-from experimenter.loop.nodes.train import target
 from experimenter.loop.state import LoopState
-from experimenter.loop.view import attempt, champion
+from experimenter.loop.view import attempt, champion, target
 from experimenter.questions import Reflect, Reflection
 from experimenter.records import Lesson, Trial
 

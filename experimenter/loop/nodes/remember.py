@@ -1,4 +1,4 @@
-"""Stop 9: the trial and its lesson go to the workspace, which is the truth; the memory is an index over it."""
+"""Stop 9: the trial, its lesson, and what it says of earlier lessons go to the workspace, which is the truth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from langgraph.runtime import Runtime
 
 from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.nodes.recall import recalled
 from experimenter.loop.nodes.reflect import reflected
 from experimenter.loop.state import LoopState
+from experimenter.loop.witness import bear_witness
 
 
 def remember(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
@@ -33,4 +35,10 @@ def _remember(ctx: RunContext, cycle: int) -> Outcome:
         "candidates": len(trial.candidates),
     }
     event = NewEvent(kind="remember.finished", data=data)
-    return Outcome(value={"trial": trial.id}, events=(event,), trial=trial, lesson=lesson if keeps else None)
+    return Outcome(
+        value={"trial": trial.id},
+        events=(event,),
+        trial=trial,
+        lesson=lesson if keeps else None,
+        testimonies=bear_witness(ctx.run, trial, recalled(ctx, cycle)) if keeps else (),
+    )

@@ -13,7 +13,7 @@ from experimenter.loop.nodes.check import checked
 from experimenter.loop.plan import Rung, rungs
 from experimenter.loop.state import LoopState
 from experimenter.loop.trainings import Order, stored_training, train_all
-from experimenter.loop.view import standing
+from experimenter.loop.view import standing, target
 from experimenter.records import Candidate, Record, Training
 
 
@@ -73,7 +73,9 @@ def _rung(
     left = _still(after, alive)
     end = RungEnd(
         trained=tuple(None if training is None else training.step for training in trainings),
-        go_on=not ctx.search_time_is_over() and _worth_going_on(ctx, after, left, number),
+        go_on=not ctx.search_time_is_over()
+        and _worth_going_on(ctx, after, left, number)
+        and not _warm_start_is_there(ctx, after, left),
     )
     event = _rung_event(cycle, number, rung, after, left)
     return Outcome(value=end.model_dump(mode="json"), events=(event,))
@@ -115,12 +117,6 @@ def _order(ctx: RunContext, cycle: int, candidate: Candidate, index: int, rung: 
     )
 
 
-def target(ctx: RunContext) -> float | None:
-    """What "solved" means for the IQM: ``--target``, else the environment's threshold, else nothing."""
-    wanted = ctx.record.goal.target
-    return ctx.card.reward_threshold if wanted is None else wanted
-
-
 def _search_clock(ctx: RunContext) -> Callable[[], bool]:
     return ctx.search_time_is_over if ctx.budget.seconds is not None else lambda: False
 
@@ -141,6 +137,15 @@ def _worth_going_on(ctx: RunContext, candidates: list[Candidate], alive: list[in
     training = candidates[alive[0]].training
     points = [p.true_return for p in training.curve if p.true_return is not None] if training else []
     return not points or max(points) > ctx.card.random.return_mean + 1e-9
+
+
+def _warm_start_is_there(ctx: RunContext, candidates: list[Candidate], alive: list[int]) -> bool:
+    """Whether a candidate that started warm is at the target; the rung was its test against scratch."""
+    wanted = target(ctx)
+    return wanted is not None and any(
+        candidates[index].design.start is not None and standing(candidates[index])[0] >= wanted
+        for index in alive
+    )
 
 
 def _rung_event(

@@ -57,6 +57,8 @@ def _lever_words(question: Reflect, best: Attempt) -> str:
     if question.lever == "environment":
         kwargs = [w.environment.kwargs for w in best.environments]
         return f"the mixture of {len(kwargs)} configurations ({'; '.join(map(str, kwargs))})"
+    if question.lever == "memory":
+        return "what memory recalled, with the native design beside it,"
     return f"the {question.lever} design"
 
 

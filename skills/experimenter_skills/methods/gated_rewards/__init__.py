@@ -1,0 +1,1 @@
+"""The method skill ``gated-rewards``; see ``SKILL.md``."""

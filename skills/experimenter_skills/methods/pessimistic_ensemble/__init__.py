@@ -1,0 +1,1 @@
+"""The method skill ``pessimistic-ensemble``; see ``SKILL.md``."""

@@ -1,0 +1,1 @@
+"""The method skill ``potential-shaping``; see ``SKILL.md``."""

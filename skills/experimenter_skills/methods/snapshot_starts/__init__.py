@@ -1,0 +1,1 @@
+"""The method skill ``snapshot-starts``; see ``SKILL.md``."""

@@ -1,0 +1,109 @@
+"""A policy as a TorchScript module, which C++ and Python load without this package."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experimenter.errors import NotFound
+from experimenter.identity import canonical_json
+from experimenter_skills.exporting import Graph, Runner
+
+__all__ = ["build", "runner"]
+
+METADATA = "metadata.json"
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as cause:
+        raise NotFound(
+            "Exporting to TorchScript needs the package torch, which is not installed.",
+            "Install it with: pip install 'rl-experimenter[torch]', or export to ONNX.",
+        ) from cause
+    return torch
+
+
+def build(graph: Graph, metadata: Mapping[str, str]) -> bytes:
+    """The saved module, with the metadata as an extra file. Raises NotFound without torch."""
+    torch = _torch()
+    module = _module(torch, graph)
+    out = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch announces that it will drop TorchScript some day; whoever asks for it by name knows.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, torch.zeros(2, graph.inputs), check_trace=False)
+        torch.jit.save(traced, out, _extra_files={METADATA: canonical_json(dict(metadata))})
+    return out.getvalue()
+
+
+def _module(torch: Any, graph: Graph) -> Any:
+    tensors = {
+        "mean": graph.mean,
+        "scale": graph.scale,
+        "middle": graph.middle,
+        "half": graph.half,
+        "low": graph.low,
+        "high": graph.high,
+        "log_std": graph.log_std,
+        "start": graph.start,
+    }
+    for index, (weight, bias) in enumerate(graph.layers):
+        tensors |= {f"weight_{index}": weight, f"bias_{index}": bias}
+
+    class Actor(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        """From observations (n, inputs) to a tuple: the greedy action, then the distribution's parameters."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            for name, array in tensors.items():
+                if array is not None:
+                    # A module has attributes of its own, such as half().
+                    self.register_buffer(f"of_{name}", torch.from_numpy(array.copy()))
+
+        def forward(self, observation: Any) -> Any:
+            at = observation
+            if graph.mean is not None:
+                at = ((at - self.of_mean) * self.of_scale).clamp(-graph.clip, graph.clip)
+            last = len(graph.layers) - 1
+            for index in range(last):
+                at = at @ getattr(self, f"of_weight_{index}") + getattr(self, f"of_bias_{index}")
+                at = torch.tanh(at) if graph.activation == "tanh" else torch.relu(at)
+            out = at @ getattr(self, f"of_weight_{last}") + getattr(self, f"of_bias_{last}")
+            return self.chosen(out) if graph.categorical else self.moved(out)
+
+        def chosen(self, logits: Any) -> Any:
+            parts = torch.split(logits, list(graph.sizes), dim=1)
+            action = torch.stack([part.argmax(dim=1) for part in parts], dim=1) + self.of_start
+            return (action[:, 0] if graph.single else action), logits
+
+        def moved(self, mean: Any) -> Any:
+            action = torch.minimum(
+                torch.maximum(self.of_middle + self.of_half * mean, self.of_low), self.of_high
+            )
+            return action, mean, self.of_log_std.expand_as(mean)
+
+    return Actor().eval()
+
+
+def runner(data: bytes) -> Runner:
+    """Loads the saved module again and runs it."""
+    torch = _torch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = torch.jit.load(io.BytesIO(data))
+
+    def run(inputs: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            told = [tensor.numpy() for tensor in loaded(torch.from_numpy(np.ascontiguousarray(inputs)))]
+        names = ("action", "logits") if len(told) == 2 else ("action", "mean", "log_std")
+        return dict(zip(names, told, strict=True))
+
+    return run
