@@ -61,6 +61,6 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 # torch first and by its bound: an open one takes gigabytes of CUDA packages.
 $(DEV): $(RUN)
-	$(PIP) install --quiet "$$($(BIN)/python -c 'import tomllib; dev = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"]; print(next(need for need in dev if need.startswith("torch")))')"
+	$(PIP) install --quiet "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"][0])')"
 	$(PIP) install --quiet -e '.[dev]'
 	@touch $@
