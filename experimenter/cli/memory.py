@@ -67,21 +67,17 @@ def search(
 @app.command("list")
 def list_items(kind: OfKind = None, workspace: WorkspaceFolder = None, as_json: AsJson = False) -> None:
     """List everything that memory can find, with the weight of its evidence."""
-    from experimenter.cli.console import print_json, say, screen
-    from experimenter.cli.tables import plain_table
+    from experimenter.cli.console import print_json, say
     from experimenter.loop import memory
-    from experimenter.report.text import clip, safe_text
 
     with open_workspace(workspace) as store:
         items = memory.items(store, _kinds(kind))
     if as_json:
         print_json([_item_facts(item) for item in items])
         return
-    table = plain_table("id", "weight", "environment", "text", right=("weight",))
     for item in items:
-        where = item.spec.id if item.spec else "any"
-        table.add_row(safe_text(item.id), f"{item.weight:.2f}", clip(where, 30), clip(item.text, 200))
-    screen().print(table)
+        where = item.spec.id if item.spec else "any environment"
+        _print_item(item, f"weight {item.weight:.2f} · {where}")
     if not items:
         say("Nothing was learned yet. A run leaves lessons, unless it has --memory off or read.")
 
@@ -237,15 +233,23 @@ def _interval(told: dict[str, Any]) -> str:
 
 
 def _show_found(found: tuple[Recalled, ...]) -> None:
-    from experimenter.cli.console import say, screen
-    from experimenter.cli.tables import plain_table
-    from experimenter.report.text import clip, safe_text
+    from experimenter.cli.console import say
 
-    figures = ("score", "meaning", "near", "weight")
-    table = plain_table("id", *figures, "text", right=figures)
     for one in found:
-        numbers = (one.score, one.meaning, one.nearness, one.item.weight)
-        table.add_row(safe_text(one.item.id), *(f"{n:.2f}" for n in numbers), clip(one.item.text, 200))
-    screen().print(table)
+        explained = f"meaning {one.meaning:.2f}, near {one.nearness:.2f}, weight {one.item.weight:.2f}"
+        _print_item(one.item, f"score {one.score:.2f} · {explained}")
     if not found:
         say("Nothing fits. Try other words, or see everything with: experimenter memory list")
+
+
+def _print_item(item: MemoryItem, figures: str) -> None:
+    """A line with its id and figures, and its text below: a column of text would be narrow beside an id."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from experimenter.cli.console import screen
+    from experimenter.report.text import clip, safe_text
+
+    out = screen()
+    out.print(Text.assemble((safe_text(item.id), "bold"), "  ", (safe_text(figures), "dim")))
+    out.print(Padding(Text(clip(item.text, 200)), (0, 0, 1, 2)))

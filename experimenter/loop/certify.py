@@ -169,7 +169,7 @@ def _validated(training: Training) -> tuple[float, float]:
 def _description(found: Confirmed) -> str:
     score, rate = found.arm.interval, found.arm.success_rate
     with_success = "" if rate is None else f", success rate {rate:.0%}"
-    title = f" ({found.card.title})" if found.card.title else ""
+    title = f" ({found.card.title})" if found.card.title not in ("", found.card.spec.id) else ""
     wish = " ".join(found.wish.split()).rstrip(".!?")[:300]
     return (
         f"{wish[:1].upper()}{wish[1:]}. A trained policy for {found.card.spec.id}{title}: true score "
