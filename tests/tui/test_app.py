@@ -115,7 +115,9 @@ def test_new_events_appear_by_themselves(workspace: Path) -> None:
 def test_r_writes_the_report(workspace: Path) -> None:
     async def steps(app: ExperimenterApp, pilot: Pilot[None]) -> None:
         await pilot.press("r")
-        await _until(pilot, (workspace / "runs" / "second_run" / "report.html").exists)
+        report = workspace / "runs" / "second_run" / "report.html"
+        await _until(pilot, report.exists)
+        assert "second_run" in report.read_text(encoding="utf-8")
         await pilot.press("question_mark")
         await pilot.press("q")
 

@@ -9,32 +9,27 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from experimenter.errors import ConfigError, ExperimenterError
-
-if TYPE_CHECKING:
-    import numpy as np
+from experimenter_memory.embedders.remote import RemoteEmbedder
 
 __all__ = ["OllamaEmbedder"]
 
 SECONDS: Final = 60.0
-BATCH: Final = 64
 MOST_BYTES: Final = 64 * 1024 * 1024
-MOST_CHARACTERS: Final = 8_000
 _PORT: Final = 11434
 _BLOCK: Final = 1 << 16
 
 
-class OllamaEmbedder:
+class OllamaEmbedder(RemoteEmbedder):
     """``contracts.Embedder`` as ``ollama:MODEL``; the address from OLLAMA_HOST, as Ollama itself reads it.
 
     Raises ConfigError without a model, for an address that is none, or for a model that is not pulled, and
     ExperimenterError when the server does not answer in time, or not with embeddings. Never pulls a model.
     """
 
-    contract: ClassVar[int] = 1
+    batch: ClassVar[int] = 64
     name: ClassVar[str] = "ollama"
 
     def __init__(self, model: str, seconds: float = SECONDS) -> None:
@@ -43,24 +38,6 @@ class OllamaEmbedder:
         self.id = f"ollama-{model}"
         self._model, self._seconds = model, seconds
         self._address = _address(os.environ.get("OLLAMA_HOST", ""))
-        self._size = 0
-
-    @property
-    def size(self) -> int:
-        """Learned from the server's first answer."""
-        if not self._size:
-            self.embed(["size"])
-        return self._size
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """float64 (n, size), in the order of the texts."""
-        import numpy as np
-
-        rows: list[list[float]] = []
-        for start in range(0, len(texts), BATCH):
-            rows += self._some([text[:MOST_CHARACTERS] or " " for text in texts[start : start + BATCH]])
-        self._size = self._size or (len(rows[0]) if rows else 0)
-        return np.array(rows, dtype=np.float64).reshape(len(texts), -1)
 
     def _some(self, texts: list[str]) -> list[list[float]]:
         try:

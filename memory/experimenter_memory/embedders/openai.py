@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from experimenter.errors import ConfigError, ExperimenterError, NotFound
-
-if TYPE_CHECKING:
-    import numpy as np
+from experimenter_memory.embedders.remote import RemoteEmbedder
 
 __all__ = ["OpenAIEmbedder"]
 
 SECONDS: Final = 30.0
 RETRIES: Final = 2
-BATCH: Final = 256
-MOST_CHARACTERS: Final = 8_000
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(RemoteEmbedder):
     """``contracts.Embedder`` as ``openai:MODEL``; key and address from OPENAI_API_KEY and OPENAI_BASE_URL.
 
     Raises NotFound without the SDK, ConfigError without a model or a key or when either is refused, and
     ExperimenterError when the endpoint does not answer, or not with embeddings.
     """
 
-    contract: ClassVar[int] = 1
+    batch: ClassVar[int] = 256
     name: ClassVar[str] = "openai"
 
     def __init__(self, model: str) -> None:
@@ -40,25 +35,7 @@ class OpenAIEmbedder:
             )
         self.id = f"openai-{model}"
         self._model = model
-        self._size = 0
         self._client: Any = None
-
-    @property
-    def size(self) -> int:
-        """Learned from the endpoint's first answer."""
-        if not self._size:
-            self.embed(["size"])
-        return self._size
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """float64 (n, size), in the order of the texts."""
-        import numpy as np
-
-        rows: list[list[float]] = []
-        for start in range(0, len(texts), BATCH):
-            rows += self._some([text[:MOST_CHARACTERS] or " " for text in texts[start : start + BATCH]])
-        self._size = self._size or (len(rows[0]) if rows else 0)
-        return np.array(rows, dtype=np.float64).reshape(len(texts), -1)
 
     def _some(self, texts: list[str]) -> list[list[float]]:
         client, openai = self._open()
