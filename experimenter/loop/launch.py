@@ -18,6 +18,7 @@ from experimenter.events import Event
 from experimenter.execution.local import worker_environment
 from experimenter.loop.commands import budget_flags, settle_old_commands
 from experimenter.workspace.locks import RunLock
+from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
 __all__ = ["News", "follow", "news", "raise_budget", "start"]
@@ -84,7 +85,20 @@ def start(root: Path, run_id: str) -> int:
             start_new_session=True,
         )
     _wait_until_up(process, folder)
+    _check_that_it_began(root, record, process.poll(), folder / "runner.log")
     return process.pid
+
+
+def _check_that_it_began(root: Path, before: RunRecord, code: int | None, log: Path) -> None:
+    """A runner that fails in the run writes that into the run; one that never reached it tells only its log."""
+    if not code:
+        return
+    with Workspace.open(root, create=False) as workspace:
+        if workspace.run(before.id).updated != before.updated:
+            return
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = f": {lines[-1][:300]}" if lines else "."
+    raise ExperimenterError(f"The runner ended with code {code} before the run began{last}", f"Its log: {log}")
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], folder: Path) -> None:

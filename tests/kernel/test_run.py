@@ -277,6 +277,18 @@ def test_a_second_runner_of_one_run_is_refused(small, workspace):
     assert [event.kind for event in events][-1] == "run.stopped"
 
 
+def test_a_runner_that_cannot_begin_is_an_error_and_not_a_run_that_ended_well(
+    small, workspace, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "langgraph.py").write_text("raise ImportError('a broken installation')")
+    agent = Experimenter("CartPole-v1", **small)
+    run = agent.prepare("keep it up", name="none")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ExperimenterError, match="before the run began: .*a broken") as caught:
+        launch.start(workspace, run)
+    assert "runner.log" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("env", "words"),
     [
