@@ -76,6 +76,19 @@ class Settings(Record):
         default=2, ge=0, le=20, description="How often a design that failed a check is sent back."
     )
     designs: int = Field(default=8, ge=1, le=64, description="Candidate designs in each trial.")
+    algorithm: Literal["ppo", "sac", "dqn"] = Field(
+        default="ppo",
+        description="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones.",
+    )
+    early_stopping: Literal["off", "plateau", "forecast"] = Field(
+        default="off",
+        description="What ends a training of the search before its time: plateau is what is level or collapsed,"
+        " forecast also what can no longer reach its rival.",
+    )
+    vector: Literal["auto", "sync", "native", "workers", "envpool"] = Field(
+        default="auto",
+        description="How environments are stepped in training: auto takes what is fastest and gives the same results.",
+    )
     chunk_steps: int = Field(
         default=16_384, ge=1, le=10_000_000, description="Steps between two checkpoints of a training."
     )
@@ -97,6 +110,10 @@ class Settings(Record):
     films: bool = Field(
         default=True,
         description="Film winner and control for the report, where the environment can be drawn.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where networks train: auto takes a graphics card only where it is measured to be faster.",
     )
     eval_episodes: int = Field(
         default=20, ge=1, le=10_000, description="Held-out episodes that score one policy."

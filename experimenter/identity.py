@@ -26,9 +26,13 @@ ROLES: Final = (
     "planner",
 )
 _ROLE_BITS: Final = 28
+# Made once: a memory takes the digests of all its texts before its first answer.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
@@ -40,9 +44,7 @@ def _plain(value: Any) -> Any:
 
 def canonical_json(value: Any) -> str:
     """Sorted keys, UTF-8, no spaces, shortest floats. Raises ValueError on NaN or infinity."""
-    return json.dumps(
-        _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    return _ENCODER.encode(_plain(value))
 
 
 def digest(value: Any) -> str:

@@ -6,9 +6,9 @@ A planner is a pure function of the question, which carries the journal's releva
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from experimenter.envs.records import EnvCard
 from experimenter.records import (
@@ -199,6 +199,15 @@ class Reflect(Question):
     baseline: Attempt | None = None
     effect: float | None = None
     target: float | None = None
+    repeated: bool = True
+    """False for a lead so small that it had to be trained again, and was not: it may be luck, and was not taken."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        if self.repeated:
+            del written["repeated"]
+        return written
 
 
 class SuccessTest(Answer):

@@ -29,6 +29,7 @@ from experimenter.records import (
     WeightedEnv,
 )
 from experimenter.rl.defaults import default_hyperparameters, default_network
+from experimenter.rl.offpolicy.settings import settled
 from experimenter_curricula.recalled import recalled_designs
 
 __all__ = ["Auto"]
@@ -91,9 +92,9 @@ def _beside_native(view: RunView) -> tuple[Design, ...]:
 
 
 def _levers(view: RunView) -> tuple[Lever, ...]:
-    """What may be changed here: environments only where the family has parameters, where episodes start only where
-    memory recalled a method for that, and nothing just refused."""
-    levers: tuple[Lever, ...] = ("reward", "hyperparameters")
+    """What may be changed here, less what was just refused: hyperparameters only of PPO, which planners know;
+    environments only where the family has parameters; where episodes start only where memory recalled a method."""
+    levers: tuple[Lever, ...] = ("reward", "hyperparameters") if view.algorithm == "ppo" else ("reward",)
     levers = (*levers, "environment") if view.card.parameters else levers
     levers = (*levers, "curriculum") if _start_methods(view) else levers
     return tuple(lever for lever in levers if lever not in view.refused)
@@ -108,10 +109,13 @@ def _native(view: RunView) -> Design:
     """Native reward, shipped defaults: the arm that everything is measured against."""
     phase = Phase(
         environments=(WeightedEnv(environment=view.goal.environment),),
-        hyperparameters=default_hyperparameters(view.card),
+        hyperparameters=default_hyperparameters(view.card, batched=view.batched),
         steps=view.design_steps,
     )
-    return Design(name="native", phases=(phase,), network=default_network(view.card), origin="native")
+    network = default_network(view.card, view.algorithm)
+    return settled(
+        Design(name="native", phases=(phase,), network=network, algorithm=view.algorithm, origin="native")
+    )
 
 
 def _write(

@@ -22,8 +22,8 @@ def recalled_designs(view: RunView) -> tuple[Design, ...]:
 
     Empty where memory holds nothing that was confirmed. Designs have ``view.design_steps`` steps and no seeds.
     """
-    skills = [skill for skill in view.skills if skill.design is not None]
-    lessons = [lesson for lesson in view.lessons if lesson.design is not None]
+    skills = [skill for skill in view.skills if _fits(skill.design, view)]
+    lessons = [lesson for lesson in view.lessons if _fits(lesson.design, view)]
     fresh = [_fresh(lesson.design, lesson.spec, f"lesson:{lesson.id}", view) for lesson in lessons]
     fresh += [_fresh(skill.design, skill.environment, f"skill:{skill.name}", view) for skill in skills]
     warm = [_warm(skill, view) for skill in skills if _replayable(skill, view)][:1]
@@ -33,6 +33,11 @@ def recalled_designs(view: RunView) -> tuple[Design, ...]:
 def origin_of(item: str) -> str:
     """How a design says which item of memory it comes from."""
     return f"{MEMORY}:{item}"
+
+
+def _fits(design: Design | None, view: RunView) -> bool:
+    """Whether there is a design, of the algorithm that this run was asked to train with."""
+    return design is not None and design.algorithm == view.algorithm
 
 
 def _replayable(skill: Skill, view: RunView) -> bool:

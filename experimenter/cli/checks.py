@@ -24,7 +24,8 @@ _EXTRAS: Final = (
     ("minilm", ("onnxruntime", "tokenizers"), "For --embedder minilm"),
     ("openai", ("openai",), "For --embedder openai:MODEL"),
     ("onnx", ("onnx", "onnxruntime"), "To export policies as ONNX"),
-    ("torch", ("torch",), "To export policies as TorchScript"),
+    ("torch", ("torch",), "For convolutions, memory, SAC, DQN, and TorchScript"),
+    ("envpool", ("envpool",), "For --vector envpool"),
     ("video", ("imageio_ffmpeg",), "To write MP4 films"),
 )
 _LEAST_MEMORY: Final = 1024

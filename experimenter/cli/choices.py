@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Algorithm",
     "AllowUnsandboxed",
     "BudgetDollars",
     "BudgetSeconds",
@@ -16,6 +17,8 @@ __all__ = [
     "Controls",
     "Curriculum",
     "Detach",
+    "Device",
+    "EarlyStopping",
     "Env",
     "Events",
     "Judge",
@@ -24,6 +27,7 @@ __all__ = [
     "Name",
     "Planner",
     "Target",
+    "Vector",
     "Wish",
     "Workers",
     "Yes",
@@ -53,9 +57,31 @@ Controls = Annotated[
 ConfirmSeeds = Annotated[
     int | None, typer.Option(help="Fresh training seeds that confirm the winner.", show_default="5")
 ]
+Algorithm = Annotated[
+    str | None,
+    typer.Option(
+        help="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones.",
+        show_default="ppo",
+    ),
+]
+EarlyStopping = Annotated[
+    str | None,
+    typer.Option(
+        "--early-stopping",
+        help="What ends a training of the search early: off, plateau or forecast.",
+        show_default="off",
+    ),
+]
 Planner = Annotated[str | None, typer.Option(help="Who answers the questions.", show_default="search")]
 Curriculum = Annotated[str | None, typer.Option(help="What decides what to try next.", show_default="auto")]
 Name = Annotated[str | None, typer.Option(help="The run's name; made from the wish when left out.")]
+Device = Annotated[
+    str | None, typer.Option(help="Where networks train: auto, cpu or cuda.", show_default="auto")
+]
+Vector = Annotated[
+    str | None,
+    typer.Option(help="Step environments by: auto, sync, native, workers or envpool.", show_default="auto"),
+]
 Workers = Annotated[int | None, typer.Option(help="Worker processes.", show_default="cores, at most 4")]
 Memory = Annotated[
     str | None, typer.Option(help="Lessons of earlier runs: off, read or on.", show_default="on")

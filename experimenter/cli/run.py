@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from experimenter.cli.choices import (
+    Algorithm,
     AllowUnsandboxed,
     BudgetDollars,
     BudgetSeconds,
@@ -18,6 +19,8 @@ from experimenter.cli.choices import (
     Controls,
     Curriculum,
     Detach,
+    Device,
+    EarlyStopping,
     Env,
     Events,
     Judge,
@@ -26,6 +29,7 @@ from experimenter.cli.choices import (
     Name,
     Planner,
     Target,
+    Vector,
     Wish,
     Workers,
     Yes,
@@ -71,7 +75,11 @@ def run(
     curriculum: Curriculum = None,
     workspace: WorkspaceFolder = None,
     name: Name = None,
+    algorithm: Algorithm = None,
+    early_stopping: EarlyStopping = None,
     workers: Workers = None,
+    device: Device = None,
+    vector: Vector = None,
     memory: Memory = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -88,6 +96,7 @@ def run(
         workspace=workspace, planner=planner, curriculum=curriculum, controls=controls, workers=workers,
         confirm_seeds=confirm_seeds, memory=memory, budget_steps=budget_steps, budget_seconds=budget_seconds,
         budget_tokens=budget_tokens, budget_dollars=budget_dollars, allow_unsandboxed=allow_unsandboxed or None,
+        algorithm=algorithm, early_stopping=early_stopping, device=device, vector=vector,
     )  # fmt: skip
     prepared = prepare(
         wish, env, kwargs, settings, judge=judge, judge_visibility=judge_visibility, target=target, seed=seed,
@@ -163,8 +172,11 @@ def _announce(prepared: Prepared, settings: Settings) -> None:
     say(f"run {record.id}: {record.goal.wish} · {record.goal.environment.id} · seed {record.goal.seed}")
     say(f"planner: {load('planners', record.planner).notice}")
     say(f"judge: {prepared.card.judge.words}")
+    say(f"vector environments: {prepared.vector.words}")
     level = containment()
     say(f"containment: {level.level}. {level.words}")
+    if prepared.device.seconds or prepared.device.device != "cpu":
+        say(f"device: {prepared.device.device}, because {prepared.device.reason}")
     say(f"forecast: {forecast_words(prepared.forecast)}")
 
 

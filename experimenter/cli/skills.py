@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from experimenter.cli.options import AsJson, Seed, WorkspaceFolder, workspace_root
+from experimenter.cli.skill_views import (
+    facts,
+    print_judged,
+    reads,
+    score_words,
+    success_words,
+    summary,
+    weight,
+)
 from experimenter.report.text import clip, safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from experimenter.loop.skills import Judged
-    from experimenter.records import Interval, Skill
 
 __all__ = ["app"]
 
@@ -38,11 +41,11 @@ def list_skills(workspace: WorkspaceFolder = None, as_json: AsJson = False) -> N
     found = skills.shelf(workspace_root(workspace))
     if as_json:
         damaged = {name: error.message for name, error in found.damaged.items()}
-        print_json({"skills": [_summary(skill) for skill in found.skills], "damaged": damaged})
+        print_json({"skills": [summary(skill) for skill in found.skills], "damaged": damaged})
         return
     table = plain_table("skill", "environment", "true score", "success", "relied on", right=("relied on",))
     for skill in found.skills:
-        row = (_interval(skill.score), _success(skill), f"{_weight(skill):.2f}")
+        row = (score_words(skill.score), success_words(skill), f"{weight(skill):.2f}")
         table.add_row(skill.name, safe_text(skill.environment.id), *row)
     if found.skills:
         screen().print(table)
@@ -64,13 +67,13 @@ def show(name: Name, workspace: WorkspaceFolder = None, as_json: AsJson = False)
 
     skill, folder = skills.load(name, workspace_root(workspace))
     if as_json:
-        told = {"weight": _weight(skill), "folder": str(folder)}
+        told = {"weight": weight(skill), "folder": str(folder)}
         print_json({**skill.model_dump(mode="json"), **told})
         return
     out, grid = screen(), Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for what, words in _facts(skill):
+    for what, words in facts(skill):
         grid.add_row(what, safe_text(words))
     out.print(safe_text(skill.name), style="bold")
     out.print(clip(skill.description, 1_000))
@@ -107,7 +110,7 @@ def judge(
         say(f"changed since its certificate ({change.part}): {change.words}")
     if found.skill.fingerprint is None:
         say("It was kept without a fingerprint, so nobody can tell whether its environment changed.")
-    _print_judged(found, recertify)
+    print_judged(found, recertify)
 
 
 @app.command("play")
@@ -161,7 +164,7 @@ def export(
     if "difference" in told:
         screen().print(
             f"It acts as the policy does: numbers differ by at most {told['difference']:.1e} on "
-            f"{told['observations']:,} observations. It reads {_reads(told['reads'])}."
+            f"{told['observations']:,} observations. It reads {reads(told['reads'])}."
         )
 
 
@@ -178,7 +181,7 @@ def import_(
 
     skill = skills.unpack(workspace_root(workspace), source, name)
     if as_json:
-        print_json(_summary(skill))
+        print_json(summary(skill))
         return
     screen().print(
         f"{skill.name} is kept. Its policy has the promised hash; its figures are its author's claim."
@@ -216,86 +219,3 @@ def remove(
         print_json({"removed": name})
     else:
         say(f"{name} is removed.")
-
-
-def _summary(skill: Skill) -> dict[str, Any]:
-    kept = {"name", "description", "environment", "score", "success_rate", "success", "judge", "run", "trial"}
-    told = skill.model_dump(mode="json", include=kept)
-    return {**told, "weight": _weight(skill), "recertified": skill.recertified}
-
-
-def _interval(found: Interval) -> str:
-    from experimenter.report.lines import number
-
-    return f"{number(found.iqm)} [{number(found.low)}, {number(found.high)}]"
-
-
-def _success(skill: Skill) -> str:
-    from experimenter.report.lines import percent
-
-    if skill.success is None:
-        return percent(skill.success_rate)
-    return f"{percent(skill.success_rate)} [{percent(skill.success.low)}, {percent(skill.success.high)}]"
-
-
-def _facts(skill: Skill) -> Iterator[tuple[str, str]]:
-    import json
-
-    from experimenter.report.lines import number
-
-    kwargs = json.dumps(skill.environment.kwargs, sort_keys=True)
-    over = "one policy" if skill.recertified else f"{skill.score.seeds} training seeds"
-    yield "environment", f"{skill.environment.id}" + ("" if kwargs == "{}" else f" with {kwargs}")
-    yield "true score", f"{_interval(skill.score)} over {over}"
-    yield "success", f"{_success(skill)}"
-    if skill.episodes is not None:
-        yield (
-            "this policy",
-            f"mean {number(skill.episodes.mean)} on {len(skill.episodes.seeds)} held-out episodes",
-        )
-    yield "relied on", f"{_weight(skill):.2f} (what memory weighs it by)"
-    yield "judge", skill.judge
-    for words in skill.preconditions:
-        yield "needs", words
-    yield "parents", ", ".join(skill.parents) or "none: trained from scratch"
-    yield (
-        "learned in",
-        f"{skill.policy.lineage_steps:,} steps, run {skill.run or 'unknown'}, trial {skill.trial or '?'}",
-    )
-    if skill.recertified:
-        yield "re-certified", skill.recertified
-    yield (
-        "versions",
-        ", ".join(f"{name} {found}" for name, found in sorted(skill.versions.items())) or "unknown",
-    )
-
-
-def _print_judged(found: Judged, recertified: bool) -> None:
-    from experimenter.cli.console import screen
-    from experimenter.report.lines import number, percent
-
-    skill, evaluation = found.skill, found.evaluation
-    scores = sorted(float(score) for score in evaluation.scores)
-    out = screen()
-    out.print(
-        f"{skill.name} on {safe_text(skill.environment.id)}: mean true return {number(evaluation.mean)}",
-        style="bold",
-    )
-    out.print(
-        f"{len(scores)} episodes, from {number(scores[0])} to {number(scores[-1])}, acting by {evaluation.action_mode}"
-    )
-    out.print(f"success {percent(evaluation.success_rate)} · judge: {safe_text(evaluation.judge)}")
-    if recertified:
-        out.print("A new certificate is written; it says that it is one.")
-
-
-def _reads(what: str) -> str:
-    if what == "observation":
-        return "observations as the environment gives them, flattened"
-    return "observations that the policy's pipeline encoded (see the file's metadata)"
-
-
-def _weight(skill: Skill) -> float:
-    from experimenter.knowledge import skill_weight
-
-    return skill_weight(skill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experimenter.cli.tables import plain_table
-from experimenter.report.lines import number, percent, score_of
+from experimenter.report.lines import number, percent, score_of, stopped_words
 from experimenter.report.text import clip, safe_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def _fate(candidate: Candidate) -> str:
         return f"discarded: {candidate.discarded}"
     if candidate.training is not None and candidate.training.error:
         return f"failed: {candidate.training.error}"
-    return f"repaired {candidate.repairs} times" if candidate.repairs else "kept"
+    words = f"repaired {candidate.repairs} times" if candidate.repairs else "kept"
+    return ", ".join(filter(None, (words, stopped_words(candidate))))
 
 
 def _fault_lines(trial: Trial) -> list[RenderableType]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from experimenter.records import (
     MemoryItem,
@@ -36,7 +36,19 @@ class StoredVector:
 
 
 @dataclass(frozen=True, slots=True)
-class VectorMark:
+class VectorBlock:
+    """Many stored vectors at once: ``vectors`` is float32 (n, size), row by row of ``items`` and ``text_hashes``.
+
+    ``seq`` is the number of the last row that was read, damaged ones included: these are left out of the block.
+    """
+
+    seq: int
+    items: tuple[str, ...]
+    text_hashes: tuple[str, ...]
+    vectors: np.ndarray
+
+
+class VectorMark(NamedTuple):
     """A stored vector without the vector: enough to know whether it still belongs to its item's text."""
 
     seq: int
@@ -63,6 +75,10 @@ class VectorStore(Protocol):
 
         A damaged one has size 0: its text is embedded again.
         """
+        ...
+
+    def block(self, embedder_id: str, size: int, after: int, limit: int) -> VectorBlock | None:
+        """The whole vectors of ``size`` numbers among the next ``limit`` rows; ``None`` where no row follows."""
         ...
 
     def vectors_of(self, embedder_id: str, items: Sequence[str]) -> Sequence[StoredVector]:

@@ -23,6 +23,8 @@ class RunView(Record):
 
     ``refused`` names the levers of the cycles just before this one that ended without a design, in that order: the
     planner has nothing more to say on them, so another lever is worth the try. Empty after every trial.
+    ``algorithm`` is what the run's designs train with unless they say otherwise.
+    ``batched`` says which shipped defaults this run takes: those for many environments stepped in one batch, or not.
     ``confirm_steps`` is what a confirmation can give each of its seeds, and so how long a lineage it can replay.
     """
 
@@ -40,6 +42,8 @@ class RunView(Record):
     skills: tuple[Skill, ...] = ()
     methods: tuple[Method, ...] = ()
     refused: tuple[Lever, ...] = ()
+    algorithm: str = "ppo"
+    batched: bool = False
     seed: int = 0
 
 

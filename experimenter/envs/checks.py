@@ -124,6 +124,8 @@ def _stack(leaf: Leaf, observations: Sequence[Any]) -> np.ndarray:
     try:
         for key in leaf.keys:
             values = [value[key] for value in values]
+        if leaf.text is not None:
+            return leaf.text.rows(values)
         if not shape:
             array = np.array(values)
             if array.ndim == 1 and array.dtype.kind in "iub" and leaf.dtype.kind != "f":
@@ -145,6 +147,10 @@ def _value(leaf: Leaf, row: int, obs: Any) -> Any:
             value = value[key]
         except (KeyError, IndexError, TypeError):
             raise Broken(row, f"returned an observation without {leaf.name!r}") from None
+    if leaf.text is not None:
+        if not isinstance(value, str):
+            raise Broken(row, f"returned an observation{name} of type {type(value).__name__}, not text")
+        return leaf.text.read(value)
     if leaf.shape and not isinstance(value, np.ndarray):
         raise Broken(row, f"returned an observation{name} of type {type(value).__name__}, not an array")
     array = np.asarray(value)

@@ -36,7 +36,7 @@ def discover(
     """
     image = minigrid_image(space)
     found: list[Feature] = []
-    plain = [leaf for leaf in leaves(space) if leaf.name != image]
+    plain = [leaf for leaf in leaves(space) if leaf.name != image and leaf.text is None]
     if image is not None:
         found += view_features(image, probes[image], placed)
     found += _plain_features(plain, text, probes)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from experimenter.envs.faults import deadline, foreign
 from experimenter.envs.gymnasium_family import find
-from experimenter.envs.spaces import space_to_json
+from experimenter.envs.spaces import space_to_json, without_text
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import EnvironmentFault
 from experimenter.identity import digest, seeds
@@ -196,6 +196,11 @@ def _version(package: str) -> str:
 
 
 def _spaces(before: Fingerprint, now: Fingerprint) -> list[Change]:
+    """Text that an older release did not read is no other form: a policy that overlooks it can act all the same."""
+    newly_read = before.observation not in (now.observation, None)
+    newly_read = newly_read and before.observation == without_text(now.observation)
+    if newly_read and digest(before.action) == digest(now.action):
+        return [Change(part="dynamics", words="its text is read now, and was not when this was certified")]
     pairs = (
         ("observations", before.observation, now.observation),
         ("actions", before.action, now.action),

@@ -1,7 +1,7 @@
 """The one observation pipeline: from a batch of raw observations to the float32 matrix that a network reads.
 
 Training and the judge both use it, and it is rebuilt from JSON, so that a stored policy sees exactly what it learned
-on. Categories become one-hot, real numbers stay as they are, text is left out by name.
+on. Categories become one-hot, real numbers stay as they are, text that differs between episodes becomes its words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from experimenter.envs.images import MAX_PIXELS, ImagePart, image_at
 from experimenter.envs.spaces import Leaf, leaves, left_out
+from experimenter.envs.words import Words
 from experimenter.errors import EnvironmentFault
 from experimenter.records import Json
 
@@ -25,7 +27,9 @@ MAX_INPUTS: Final = 20_000
 MINIGRID_CATEGORIES: Final = (11, 6, 3)
 """Object, colour and door state of one cell of a MiniGrid view (``minigrid.core.constants``)."""
 
-_Rule = Literal["real", "scale255", "onehot", "minigrid"]
+_Rule = Literal["real", "scale255", "onehot", "minigrid", "tokens"]
+_PLAIN, _WITH_TEXT = 1, 2
+"""Versions of a pipeline's JSON: what holds no text is written as it always was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class _Part:
     """How one leaf is encoded: ``count`` raw numbers become ``size`` inputs.
 
     With a one-hot rule, raw number j has a block of ``categories[j]`` inputs (the list repeats) and switches on the
-    one at its value minus ``start[j]``; values outside are clipped to the ends.
+    one at its value minus ``start[j]``; values outside are clipped to the ends. With the rule ``tokens``, ``text`` is
+    what turned a text into the ``shape[0]`` zeros and ones, which are the inputs.
     """
 
     name: str
@@ -41,6 +46,7 @@ class _Part:
     shape: tuple[int, ...]
     categories: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
+    text: Words | None = None
 
     @property
     def size(self) -> int:
@@ -50,19 +56,20 @@ class _Part:
         return sum(self.categories) if self.rule == "onehot" else count
 
     def to_json(self) -> Json:
-        return {
+        plain = {
             "name": self.name,
             "rule": self.rule,
             "shape": list(self.shape),
             "categories": list(self.categories),
             "start": list(self.start),
         }
+        return plain if self.text is None else {**plain, "text": self.text.to_json()}
 
     @classmethod
     def from_json(cls, json: Json) -> _Part:
-        return cls(
-            json["name"], json["rule"], tuple(json["shape"]), tuple(json["categories"]), tuple(json["start"])
-        )
+        text = Words.from_json(json["text"]) if "text" in json else None
+        shape, categories, start = (tuple(json[key]) for key in ("shape", "categories", "start"))
+        return cls(json["name"], json["rule"], shape, categories, start, text)
 
 
 def minigrid_image(space: gymnasium.Space[Any]) -> str | None:
@@ -79,6 +86,8 @@ def minigrid_image(space: gymnasium.Space[Any]) -> str | None:
 
 def _part(leaf: Leaf, grid: bool) -> _Part:
     space = leaf.space
+    if leaf.text is not None:
+        return _Part(leaf.name, "tokens", leaf.shape, text=leaf.text)
     if isinstance(space, spaces.Discrete):
         return _Part(leaf.name, "onehot", (), (int(space.n),), (int(space.start),))
     if isinstance(space, spaces.MultiDiscrete):
@@ -110,40 +119,65 @@ class Pipeline:
     def for_space(cls, space: gymnasium.Space[Any], hint: str = "") -> Pipeline:
         """The pipeline of an observation space; ``hint="minigrid"`` reads any byte image (w, h, 3) as categories.
 
-        Raises EnvironmentFault for spaces without numbers or with more than 20,000 inputs.
+        Raises EnvironmentFault for spaces without numbers, with more than 20,000 inputs beside images, or with
+        images of more than 100,000 numbers.
         """
         found = leaves(space)
         key = minigrid_image(space)
         parts = tuple(_part(leaf, leaf.name == key or _hinted(leaf, hint)) for leaf in found)
-        binary = tuple(leaf.name for leaf in found if isinstance(leaf.space, spaces.MultiBinary))
+        binary = tuple(leaf.name for leaf in found if _binary(leaf))
         pipeline = cls(parts, left_out(space), binary)
-        if pipeline.size > MAX_INPUTS:
-            raise EnvironmentFault(
-                f"One observation has {pipeline.size:,} inputs; the networks here read at most {MAX_INPUTS:,}.",
-                "Use a version of the environment with state observations, or wrap it to shrink its images.",
-            )
+        pipeline._check_size()
         return pipeline
+
+    def _check_size(self) -> None:
+        pixels = sum(image.size for image in self.images)
+        plain = self.size - pixels
+        for count, most, what in ((pixels, MAX_PIXELS, "of images"), (plain, MAX_INPUTS, "beside images")):
+            if count > most:
+                inputs = f"{count:,} inputs{f' {what}' if pixels else ''}"
+                raise EnvironmentFault(
+                    f"One observation has {inputs}; the networks here read at most {most:,}.",
+                    "Use a version of the environment with state observations, or wrap it to shrink its images.",
+                )
 
     @property
     def categorical(self) -> bool:
-        return all(part.rule in ("onehot", "minigrid") or part.name in self._binary for part in self.parts)
+        zeros_and_ones = ("onehot", "minigrid", "tokens")
+        return all(part.rule in zeros_and_ones or part.name in self._binary for part in self.parts)
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """Where the parts that are images begin among the inputs, and their shapes; in the order of the inputs."""
+        offsets = np.cumsum([0, *(part.size for part in self.parts)]).tolist()
+        found = (
+            image_at(part.name, offset, part.shape)
+            for part, offset in zip(self.parts, offsets, strict=False)
+            if part.rule == "scale255"
+        )
+        return tuple(image for image in found if image is not None)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        said = [f"{name!r} is text or a structure, and no policy reads it." for name in self.left_out]
+        why = "says the same in every episode or holds no numbers, and no policy reads it"
+        said = [f"{name!r} {why}." for name in self.left_out]
         for part in self.parts:
             if part.rule == "scale255":
+                shape = " × ".join(map(str, part.shape))
                 said.append(
-                    f"{_called(part)} is an image, divided by 255 and flattened to {part.size:,} inputs."
+                    f"{_called(part)} is an image of {shape} bytes, read as {part.size:,} inputs: bytes divided by 255."
                 )
             elif part.rule == "minigrid":
                 said.append(
                     f"{_called(part)} is read as categories: object, colour and state of each cell, one-hot."
                 )
+            elif part.text is not None:
+                told = part.text.reading.described
+                said.append(f"{_called(part)} is text, read as {part.size:,} inputs: {told}.")
         return tuple(said)
 
     def encode(self, obs: Observations) -> np.ndarray:
-        """float32 (n, size), a fresh array."""
+        """float32 (n, size), a fresh array. Text stands in ``obs`` as it was read, or as an array (n,) of strings."""
         if isinstance(obs, Mapping):
             arrays = [np.asarray(obs[part.name]) for part in self.parts]
         else:
@@ -160,7 +194,7 @@ class Pipeline:
 
     def to_json(self) -> Json:
         return {
-            "v": 1,
+            "v": _WITH_TEXT if any(part.text is not None for part in self.parts) else _PLAIN,
             "parts": [part.to_json() for part in self.parts],
             "left_out": list(self.left_out),
             "binary": list(self._binary),
@@ -168,8 +202,15 @@ class Pipeline:
 
     @classmethod
     def from_json(cls, json: Json) -> Pipeline:
+        """The inverse of ``to_json``. Raises ValueError for a version that this release does not know."""
+        if json["v"] not in (_PLAIN, _WITH_TEXT):
+            raise ValueError(f"a pipeline of version {json['v']} is of a newer release")
         parts = tuple(_Part.from_json(part) for part in json["parts"])
         return cls(parts, tuple(json["left_out"]), tuple(json["binary"]))
+
+
+def _binary(leaf: Leaf) -> bool:
+    return isinstance(leaf.space, spaces.MultiBinary) and leaf.text is None
 
 
 def _hinted(leaf: Leaf, hint: str) -> bool:
@@ -185,7 +226,7 @@ class _encoder:  # noqa: N801
     """Writes one part's inputs into columns of the output."""
 
     def __init__(self, part: _Part) -> None:
-        self._rule = part.rule
+        self._rule, self._text = part.rule, part.text
         if part.rule in ("onehot", "minigrid"):
             self._prepare(part)
 
@@ -200,8 +241,10 @@ class _encoder:  # noqa: N801
         self._base = np.zeros((0, count), dtype=np.int64)
 
     def __call__(self, flat: np.ndarray, out: np.ndarray, column: int) -> None:
+        if self._text is not None and flat.dtype.kind in "UO":
+            flat = self._text.rows(flat[:, 0])
         n, count = flat.shape
-        if self._rule == "real":
+        if self._rule in ("real", "tokens"):
             out[:, column : column + count] = flat
         elif self._rule == "scale255":
             np.divide(flat, np.float32(255), out=out[:, column : column + count])

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from experimenter.envs.records import EnvCard, Feature, Parameter
+from experimenter.records import Json
 
 __all__ = ["card_lines"]
 
@@ -29,8 +30,9 @@ def _lines(card: EnvCard) -> Iterator[str]:
     meanings = f": {', '.join(card.action_meanings)}" if card.action_meanings else ""
     yield f"Actions       {card.action_kind.replace('_', ' ')}{meanings}"
     yield from _random(card)
+    yield from _texts(card.observation_space)
     if card.left_out:
-        yield f"Left out      {', '.join(card.left_out)} (no numbers, so no policy reads it)"
+        yield f"Left out      {', '.join(card.left_out)} (always the same, or no numbers: no policy reads it)"
     if card.info_keys:
         yield f"Info keys     {', '.join(card.info_keys)}"
     yield from _parameters(card)
@@ -54,6 +56,17 @@ def _random(card: EnvCard) -> Iterator[str]:
         f"Rewards       {met.reward_min:.4g} to {met.reward_max:.4g}, mean {met.reward_mean:.3g}; "
         f"{met.nonzero_share:.1%} of steps not zero; {met.reward_distinct} distinct"
     )
+
+
+def _texts(space: Json, name: str = "") -> Iterator[str]:
+    """A line for each text of an observation space, from its JSON."""
+    if space.get("type") == "Words":
+        places = (word for _, word in space.get("places", ()))
+        words = ", ".join(sorted({*space.get("words", ()), *places})) or "any words"
+        yield f"Reads         {name or 'text'}: {words}"[:118]
+    parts = space.get("spaces", {})
+    for key, part in parts.items() if isinstance(parts, dict) else enumerate(parts):
+        yield from _texts(part, f"{name}.{key}" if name else str(key))
 
 
 def _parameters(card: EnvCard) -> Iterator[str]:

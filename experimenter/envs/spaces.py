@@ -1,7 +1,8 @@
 """Gymnasium spaces as JSON and as flat leaves, so that a policy can be rebuilt without its environment.
 
 A batch of observations is one array, or a *flat* dictionary of arrays: nested dictionaries and tuples are joined
-with dots (``arm.angle``, ``0``, ``goal.1``). Text, and any space that has no numbers, is left out by name.
+with dots (``arm.angle``, ``0``, ``goal.1``). Text becomes a row of zeros and ones where it is read (``words.py``);
+text that is always the same, and any other space that has no numbers, is left out by name.
 """
 
 from __future__ import annotations
@@ -14,17 +15,30 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from experimenter.envs.missions import words_of
+from experimenter.envs.words import Words
 from experimenter.errors import EnvironmentFault
 from experimenter.records import Json
 
-__all__ = ["Leaf", "action_kind", "leaves", "left_out", "space_from_json", "space_to_json"]
+__all__ = [
+    "Leaf",
+    "action_kind",
+    "leaves",
+    "left_out",
+    "space_from_json",
+    "space_to_json",
+    "without_text",
+]
 
 _NUMERIC = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One numeric space inside an observation space; ``keys`` walks to it, ``name`` is its key in a batch."""
+    """One numeric space inside an observation space; ``keys`` walks to it, ``name`` is its key in a batch.
+
+    Where an environment gives text, ``space`` is that of the rows that ``text.read`` makes of it.
+    """
 
     keys: tuple[Any, ...]
     space: gymnasium.Space[Any]
@@ -32,6 +46,11 @@ class Leaf:
     @property
     def name(self) -> str:
         return ".".join(str(key) for key in self.keys)
+
+    @property
+    def text(self) -> Words | None:
+        """What reads the text that stands here; ``None`` where the environment gives numbers itself."""
+        return self.space if isinstance(self.space, Words) else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +75,7 @@ def _walk(space: gymnasium.Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[L
         for key, child in _children(space):
             yield from _walk(child, (*keys, key))
     else:
-        yield Leaf(keys, space)
+        yield Leaf(keys, words_of(space) or space)
 
 
 def leaves(space: gymnasium.Space[Any]) -> tuple[Leaf, ...]:
@@ -65,13 +84,13 @@ def leaves(space: gymnasium.Space[Any]) -> tuple[Leaf, ...]:
     if not found:
         raise EnvironmentFault(
             f"The observation space {type(space).__name__} holds no numbers that a policy could read.",
-            "Use Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them.",
+            "Use Box, Discrete, MultiDiscrete, MultiBinary, Text, or a Dict or Tuple of them.",
         )
     return found
 
 
 def left_out(space: gymnasium.Space[Any]) -> tuple[str, ...]:
-    """Names of the leaves that no policy reads (text, graphs, sequences)."""
+    """Names of the leaves that no policy reads (text that is always the same, graphs, sequences)."""
     return tuple(leaf.name for leaf in _walk(space) if not isinstance(leaf.space, _NUMERIC))
 
 
@@ -102,10 +121,13 @@ def _bounds(values: np.ndarray) -> Json:
 
 
 def space_to_json(space: gymnasium.Space[Any]) -> Json:
-    """Plain JSON without NaN or infinity; leaves without numbers are dropped.
+    """Plain JSON without NaN or infinity; text stands as the rows that are read, leaves without numbers are dropped.
 
     Raises EnvironmentFault for a space that holds no numbers at all.
     """
+    text = space if isinstance(space, Words) else words_of(space)
+    if text is not None:
+        return text.to_json()
     if isinstance(space, spaces.Box):
         return {
             "type": "Box",
@@ -127,6 +149,22 @@ def space_to_json(space: gymnasium.Space[Any]) -> Json:
     return {"type": "Tuple", "spaces": [space_to_json(child) for _, child in kept]}
 
 
+def without_text(form: Json) -> Json:
+    """A space's JSON as it was stored by releases that read no text; ``None`` for text itself."""
+    if form["type"] == "Words":
+        return None
+    if form["type"] == "Dict":
+        kept = {key: without_text(child) for key, child in form["spaces"].items()}
+        return _composed(form, {key: child for key, child in kept.items() if child is not None})
+    if form["type"] == "Tuple":
+        return _composed(form, [child for child in map(without_text, form["spaces"]) if child is not None])
+    return form
+
+
+def _composed(form: Json, children: Json) -> Json:
+    return {**form, "spaces": children} if children else None
+
+
 def _has_numbers(space: gymnasium.Space[Any]) -> bool:
     return any(isinstance(leaf.space, _NUMERIC) for leaf in _walk(space))
 
@@ -142,7 +180,7 @@ def _box(json: dict[str, Any]) -> spaces.Box:
 
 
 def space_from_json(json: Json) -> gymnasium.Space[Any]:
-    """The inverse of ``space_to_json``. Raises ValueError for an unknown type."""
+    """The inverse of ``space_to_json``. Raises ValueError for an unknown type or way of reading text."""
     kind = json["type"]
     if kind == "Box":
         return _box(json)
@@ -152,6 +190,8 @@ def space_from_json(json: Json) -> gymnasium.Space[Any]:
         return spaces.MultiDiscrete(np.array(json["nvec"]), start=np.array(json["start"]))
     if kind == "MultiBinary":
         return spaces.MultiBinary(json["n"])
+    if kind == "Words":
+        return Words.from_json(json)
     if kind == "Dict":
         return spaces.Dict({key: space_from_json(child) for key, child in json["spaces"].items()})
     if kind == "Tuple":

@@ -49,14 +49,14 @@ class VectorStep:
 
     ``next_obs`` is the true next observation, the final one where an episode ended; ``obs`` is what to act on next
     (after a reset, where an episode ended; the same object as ``next_obs`` where none did: do not write into either).
-    ``reward`` float64 (n,), ``terminated`` and ``truncated`` bool (n,), ``infos`` one dict per environment.
+    ``reward`` float64 (n,), ``terminated`` and ``truncated`` bool (n,), ``infos`` one mapping per environment.
     """
 
     next_obs: Observations
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
-    infos: list[dict[str, Any]]
+    infos: Sequence[Mapping[str, Any]]
     obs: Observations
 
 

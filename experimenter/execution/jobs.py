@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experimenter.rl.population import Ended
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -20,12 +23,45 @@ def card_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {"card": card.model_dump(mode="json")}
 
 
+def vector_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Chooses how an environment is stepped in training. Raises UsageError where what is asked for cannot be."""
+    from experimenter.envs.make import spec_for
+    from experimenter.envs.vectors.choosing import choose_vector
+
+    spec = spec_for(payload["id"], payload["kwargs"])
+    cores, forced = payload["cores"], payload["forced"]
+    choice = choose_vector(
+        [spec], payload["num_envs"], forced=forced, cores=cores, alive=lambda: progress({})
+    )
+    return {"choice": choice.model_dump(mode="json")}
+
+
 def train_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Trains one design with one seed, from its last chunk where there is one."""
     from experimenter.rl.training import TrainJob, train
 
     job = TrainJob.model_validate(payload["job"])
     return dict(train(job, progress).model_dump(mode="json"))
+
+
+def population_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Trains several designs side by side; each one's result, or what it failed with, in their order."""
+    from experimenter.rl.job import TrainJob
+    from experimenter.rl.population import train_population
+
+    jobs = [TrainJob.model_validate(job) for job in payload["jobs"]]
+    ended = train_population(jobs, lambda step, data: progress({**data, "member": step}))
+    return {"ends": [_member_end(one) for one in ended]}
+
+
+def _member_end(ended: Ended) -> dict[str, Any]:
+    if ended.training is not None:
+        return {"id": ended.step, "ok": True, "value": ended.training.model_dump(mode="json")}
+    assert ended.error is not None
+    error = ended.error
+    return {
+        "id": ended.step, "ok": False, "error": type(error).__name__, "message": error.message, "hint": error.hint,
+    }  # fmt: skip
 
 
 def probe_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:

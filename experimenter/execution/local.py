@@ -23,15 +23,19 @@ _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 def worker_environment(temporary: Path | None = None) -> dict[str, str]:
     """The runner's environment with one thread per numeric library, and this package importable.
 
-    ``temporary`` is where workers put temporary files; ``None`` leaves that to the system.
+    Start Python with ``-P``: the folder that a process starts in, where a person's own environments may be, is searched
+    last, so that a folder there that is named like a package of ours is not taken for it. ``temporary`` is where
+    workers put temporary files; ``None`` leaves that to the system.
     """
     from experimenter.sandbox.limits import one_thread_environment
 
-    places = [str(_PACKAGE_ROOT), *(p for p in sys.path if p)]
+    places = [str(_PACKAGE_ROOT), *(p for p in sys.path if p), "."]
     return {
         **os.environ,
         **one_thread_environment(),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)),
+        # Looking for pydantic's plug-ins reads the metadata of every installed package, at every start.
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         "SDL_VIDEODRIVER": "dummy",
         "SDL_AUDIODRIVER": "dummy",
         "PYGAME_HIDE_SUPPORT_PROMPT": "1",
@@ -46,7 +50,7 @@ class _Worker:
         self.role = role
         sink: Any = subprocess.DEVNULL if log is None else log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "experimenter.execution.worker", role],
+            [sys.executable, "-P", "-m", "experimenter.execution.worker", role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=sink,

@@ -38,6 +38,7 @@ def observe(order: ObserveOrder, progress: Progress) -> dict[str, Any]:
     policy = load_policy(Path(order.policy_folder), order.policy_hash)
     rng = np.random.default_rng(order.seed)
     vector, rows = SyncVector(order.environment, 1), list[Mapping[str, NDArray[Any]]]()
+    memory = policy.blank(1)
     try:
         vector.action_space.seed(order.seed)
         seen = vector.reset(seeds(order.seed, "probe", 1, "export"))
@@ -45,7 +46,10 @@ def observe(order: ObserveOrder, progress: Progress) -> dict[str, Any]:
             rows.append(seen if isinstance(seen, Mapping) else {LONE: seen})
             by_policy = step < order.count // 2
             drawn = np.asarray(vector.action_space.sample())[None]
-            seen = vector.step(policy.act(seen, policy.action_mode, rng) if by_policy else drawn).obs
+            chosen = policy.act(seen, policy.action_mode, rng, memory) if by_policy else drawn
+            told = vector.step(chosen)
+            seen = told.obs
+            memory[told.terminated | told.truncated] = 0.0
             progress({"steps": step})
     finally:
         vector.close()

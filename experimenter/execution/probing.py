@@ -24,6 +24,7 @@ from experimenter.methods import check_methods
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, load_policy
 from experimenter.records import Design, EnvSpec, JudgeSpec, Phase, Record
+from experimenter.rl.algorithms import check_algorithm
 from experimenter.rl.rollout import Collector, Experience, flatten
 from experimenter.rl.shaping import BatchProgram, Shaper, open_program
 from experimenter.rl.training import TrainJob, train
@@ -60,6 +61,7 @@ class ProbeJob(Record):
 def probe(payload: dict[str, Any], progress: Progress) -> Probe:
     """Raises ProgramRejected, EnvironmentFault or TrainingFault, whichever the design earns."""
     job = ProbeJob.model_validate(payload)
+    check_algorithm(job.design)
     check_methods(job.design)
     spent, level, shares, agreement = 0, "none needed", dict[str, float](), None
     for index, phase in enumerate(job.design.phases):
@@ -98,6 +100,10 @@ class Lively:
     def call(self, batch: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
         self._progress({"steps": 0})
         return self._program.call(batch)
+
+    def begin(self, batch: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[np.float64]]]:
+        self._progress({"steps": 0})
+        return self._program.begin(batch)
 
 
 def random_rollout(job: ProbeJob, phase: Phase, progress: Progress) -> tuple[Experience, int]:

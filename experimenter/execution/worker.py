@@ -20,12 +20,14 @@ from experimenter.execution.messages import Inbox, pack, write_all
 ROLES: Final[dict[str, dict[str, str]]] = {
     "train": {
         "train": "experimenter.execution.jobs:train_job",
+        "population": "experimenter.execution.jobs:population_job",
         "probe": "experimenter.execution.jobs:probe_job",
         "inspect": "experimenter.execution.benching:inspect_program",
     },
     "judge": {"judge": "experimenter.judge.job:judge_job"},
     "card": {
         "card": "experimenter.execution.jobs:card_job",
+        "vector": "experimenter.execution.jobs:vector_job",
         "fingerprint": "experimenter.execution.jobs:fingerprint_job",
     },
     "film": {

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experimenter.envs.families import family
 from experimenter.envs.faults import foreign
 from experimenter.envs.make import make
-from experimenter.envs.spaces import Leaf, leaves, space_to_json
+from experimenter.envs.spaces import Leaf, leaves, space_to_json, without_text
 from experimenter.errors import EnvironmentFault, UsageError
 from experimenter.judge.seat import Episode, Observation, Seat
 from experimenter.policies.acting import episode_generator
@@ -85,7 +86,7 @@ def play_episode(
     ``build`` makes the environment, so that it can draw itself. Raises EnvironmentFault.
     """
     with _table(policy, spec, judge, 1, build) as table:
-        place, episode = _next_episode(table.seats[0], iter([(0, seed)])), None
+        place, episode = _next_episode(policy, table.seats[0], iter([(0, seed)])), None
         assert place is not None
         action, step = None, 0
         while True:
@@ -93,7 +94,7 @@ def play_episode(
             seen(Moment(place.seat.env, step, place.seat.score, batch, action, episode is not None))
             if episode is not None:
                 return episode
-            action = policy.act(batch, mode or policy.action_mode, [place.rng])[0]
+            action = policy.act(batch, mode or policy.action_mode, [place.rng], place.memory)[0]
             place.observation, episode = place.seat.step(action)
             step += 1
 
@@ -129,11 +130,13 @@ def _table(
 
 
 def _same_spaces(policy: Policy, spec: EnvSpec, env: Any) -> None:
+    """Raises EnvironmentFault where they differ. A policy may overlook text: older releases read none."""
     for what, stored, space in (
         ("observations", policy.observation_space_json, env.observation_space),
         ("actions", policy.action_space_json, env.action_space),
     ):
-        if _form(space_to_json(space)) != _form(stored):
+        form = space_to_json(space)
+        if _form(stored) not in (_form(form), _form(without_text(form))):
             raise EnvironmentFault(
                 f"{spec.id} has other {what} than the environment that the policy was trained in.",
                 "Judge the policy in its own environment, with the same wrappers and parameters.",
@@ -152,19 +155,21 @@ def _play(
 ) -> list[Episode]:
     """Episodes in the order of ``seeds``. A seat that is done takes the next seed that waits."""
     waiting = iter(enumerate(seeds))
-    playing = [place for seat in table.seats if (place := _next_episode(seat, waiting)) is not None]
+    playing = [place for seat in table.seats if (place := _next_episode(policy, seat, waiting)) is not None]
     finished: dict[int, Episode] = {}
     steps = 0
     while playing:
         batch = table.batch([place.observation for place in playing])
-        actions = policy.act(batch, mode, [place.rng for place in playing])
+        memory = np.concatenate([place.memory for place in playing])
+        actions = policy.act(batch, mode, [place.rng for place in playing], memory)
         steps += len(playing)
         still: list[_Place | None] = []
-        for place, action in zip(playing, actions, strict=True):
+        for row, (place, action) in enumerate(zip(playing, actions, strict=True)):
+            place.memory = memory[row : row + 1]
             place.observation, episode = place.seat.step(action)
             if episode is not None:
                 finished[place.index] = episode
-            still.append(place if episode is None else _next_episode(place.seat, waiting))
+            still.append(place if episode is None else _next_episode(policy, place.seat, waiting))
         playing = [place for place in still if place is not None]
         progress({"episodes": len(finished), "of": len(seeds), "steps": steps})
     return [finished[index] for index in range(len(seeds))]
@@ -172,20 +177,22 @@ def _play(
 
 @dataclass(slots=True)
 class _Place:
-    """An episode being played: which seed's it is, what is seen now, and what its sampling draws from."""
+    """An episode being played: which seed's it is, what is seen now, what its sampling draws from, and what the policy
+    remembers of it, (1, memory)."""
 
     seat: Seat
     index: int
     observation: Observation
     rng: np.random.Generator
+    memory: NDArray[np.float32]
 
 
-def _next_episode(seat: Seat, waiting: Iterator[tuple[int, int]]) -> _Place | None:
+def _next_episode(policy: Policy, seat: Seat, waiting: Iterator[tuple[int, int]]) -> _Place | None:
     turn = next(waiting, None)
     if turn is None:
         return None
     index, seed = turn
-    return _Place(seat, index, seat.start(seed), episode_generator(seed))
+    return _Place(seat, index, seat.start(seed), episode_generator(seed), policy.blank(1))
 
 
 def _evaluation(

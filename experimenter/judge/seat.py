@@ -152,9 +152,10 @@ class Seat:
         try:
             for key in leaf.keys:
                 observation = observation[key]
-            array = np.asarray(observation)
+            array = np.asarray(observation if leaf.text is None else leaf.text.read(observation))
         except (KeyError, IndexError, TypeError, ValueError):
-            self._fault(f"returned an observation without{name or ' numbers'}")
+            lacking = name or " numbers" if leaf.text is None else f"{name} that is text"
+            self._fault(f"returned an observation without{lacking}")
         if array.shape != leaf.shape or array.dtype.kind not in "biuf":
             shown = f"shape {array.shape} and dtype {array.dtype}"
             self._fault(f"returned an observation{name} of {shown} instead of {leaf.shape} and {leaf.dtype}")

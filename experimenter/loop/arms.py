@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from experimenter.identity import seeds
 from experimenter.judge.statistics import interval
 from experimenter.loop.context import RunContext
-from experimenter.loop.trainings import Order, judge_all, judge_steps, train_all
+from experimenter.loop.judgings import judge_all, judge_steps
+from experimenter.loop.orders import Order
+from experimenter.loop.trainings import train_all
 from experimenter.records import Arm, Design, Evaluation, Training, TrueReturn
 
 

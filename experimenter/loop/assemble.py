@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from experimenter import plugins
 from experimenter.budget import worker_count
@@ -18,6 +19,9 @@ from experimenter.records import Budget
 from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
+# Where workers put temporary files, in the run's folder, so that its runner can remove what killed ones left.
+TEMPORARY: Final = "temporary"
+
 
 def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bool]) -> RunContext:
     """The context of a stored run. Raises WorkspaceError when its card is missing."""
@@ -27,7 +31,8 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
     if stored is None:
         raise WorkspaceError(f"Run {run} has no environment card.", "Start it again: experimenter run ...")
     folder = workspace.run_folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / TEMPORARY
+    temporary.mkdir(parents=True, exist_ok=True)
     return RunContext(
         workspace=workspace,
         record=record,
@@ -36,7 +41,7 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
         plan=plan_for(workspace, record, settings),
         planner=plugins.load("planners", record.planner)(),
         curriculum=plugins.load("curricula", record.curriculum)(),
-        executor=LocalExecutor(worker_count(settings), folder / "workers.log"),
+        executor=LocalExecutor(worker_count(settings), folder / "workers.log", temporary),
         memory=None if settings.memory == "off" else plugins.load("memories", settings.memory_plugin)(),
         listener=Listener(workspace, record, stop_requested),
     )

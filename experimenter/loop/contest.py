@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from experimenter.identity import seeds
 from experimenter.loop.context import RunContext
-from experimenter.loop.trainings import Order, judge_all, train_all
+from experimenter.loop.judgings import judge_all
+from experimenter.loop.orders import Order
+from experimenter.loop.trainings import train_all
 from experimenter.loop.view import champion, search_steps_left, standing
 from experimenter.records import Candidate, Design, Evaluation, Record, Trial
 

@@ -180,7 +180,7 @@ def _validated(case: Case, chunk_steps: int) -> float:
 
 def _all_seeds() -> int:
     """Episodes of both modes on every validation seed that a training has."""
-    from experimenter.loop.trainings import VALIDATION_EPISODES
+    from experimenter.loop.orders import VALIDATION_EPISODES
     from experimenter.rl.examiner import MORE_EPISODES
     from experimenter.rl.validation import MODES
 
@@ -191,7 +191,7 @@ def _seconds(
     work: Sequence[Batch], plan: Plan, settings: Settings, card: EnvCard
 ) -> tuple[float, float, float] | None:
     """Little, likely, much; ``None`` where the environment's speed was not measured."""
-    pace = pace_of(card)
+    pace = pace_of(card, settings.algorithm)
     if pace is None:
         return None
     stages = sum(batch.judged > 0 for batch in work)
@@ -217,7 +217,12 @@ def _words(
     seconds: tuple[float, float, float] | None, budget: Budget, settings: Settings, card: EnvCard, aimed: bool
 ) -> str:
     if seconds is None:
-        return "the environment's speed was not measured, so its time cannot be told"
+        what = (
+            "environment's speed"
+            if settings.algorithm == "ppo"
+            else f"speed of {settings.algorithm.upper()} here"
+        )
+        return f"the {what} was not measured, so its time cannot be told"
     count = worker_count(settings)
     words = (
         f"from {card.random.steps_per_second:,.0f} random steps/s of one environment"

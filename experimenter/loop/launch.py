@@ -76,7 +76,7 @@ def start(root: Path, run_id: str) -> int:
     place = Path(directory["path"]) if directory and Path(directory["path"]).is_dir() else Path.cwd()
     with (folder / "runner.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "experimenter.loop.runner", str(root.absolute()), record.id],
+            [sys.executable, "-P", "-m", "experimenter.loop.runner", str(root.absolute()), record.id],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -98,7 +98,9 @@ def _check_that_it_began(root: Path, before: RunRecord, code: int | None, log: P
             return
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = f": {lines[-1][:300]}" if lines else "."
-    raise ExperimenterError(f"The runner ended with code {code} before the run began{last}", f"Its log: {log}")
+    raise ExperimenterError(
+        f"The runner ended with code {code} before the run began{last}", f"Its log: {log}"
+    )
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -32,10 +32,11 @@ class Pace:
     judge: float
 
 
-def pace_of(card: EnvCard) -> Pace | None:
-    """The pace of the shipped defaults in this environment; ``None`` where its speed was not measured."""
+def pace_of(card: EnvCard, algorithm: str = "ppo") -> Pace | None:
+    """The pace of the shipped defaults in this environment; ``None`` where its speed was not measured, and for other
+    algorithms than PPO, whose updates were not."""
     rate = card.random.steps_per_second
-    if rate <= 0:
+    if rate <= 0 or algorithm != "ppo":
         return None
     from experimenter.rl.defaults import default_hyperparameters
 
@@ -51,11 +52,15 @@ def update_seconds(hyper: Hyperparameters, weights: int) -> float:
 
 
 def _weights(card: EnvCard) -> int:
-    """Numbers in the default networks; how many actions there are hardly matters."""
+    """Multiplications of one row in the default networks; how many actions there are hardly matters."""
     from experimenter.envs.pipeline import Pipeline
     from experimenter.envs.spaces import space_from_json
+    from experimenter.policies.convolution import find_image
     from experimenter.policies.network import Shape
     from experimenter.rl.defaults import default_network
 
-    inputs = Pipeline.for_space(space_from_json(card.observation_space), card.spec.family).size
-    return Shape(inputs, default_network(card).hidden, 1, log_std=False).size
+    pipeline = Pipeline.for_space(space_from_json(card.observation_space), card.spec.family)
+    network = default_network(card)
+    image = find_image(pipeline.parts) if network.convolution else None
+    shape = Shape(pipeline.size, network.hidden, 1, False, image=image, convolution=network.convolution)
+    return shape.products

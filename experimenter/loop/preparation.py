@@ -11,23 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from experimenter import plugins
 from experimenter.budget import Forecast, Ledger, check
 from experimenter.config import Settings
 from experimenter.contracts import Executor, Job, JobResult
 from experimenter.envs.records import EnvCard
+from experimenter.envs.vectors.kinds import Choice
 from experimenter.errors import BudgetError, ConfigError, UsageError, WorkspaceError, did_you_mean
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
+from experimenter.loop.devices import DOCUMENT, choice_for
 from experimenter.loop.faults import raise_from
 from experimenter.loop.forecast import forecast
 from experimenter.loop.plan import affordable, make_plan, nominal_steps
+from experimenter.loop.vectors import keep_choice, vector_job
 from experimenter.records import Budget, Goal
 from experimenter.workspace.records import RunRecord, new_run_name
 from experimenter.workspace.store import Workspace
+
+if TYPE_CHECKING:
+    from experimenter.rl.devices import DeviceChoice
 
 __all__ = ["Prepared", "look_at", "one_job", "prepare", "versions"]
 
@@ -41,27 +47,42 @@ class Prepared:
     record: RunRecord
     card: EnvCard
     forecast: Forecast
+    device: DeviceChoice
+    vector: Choice
 
 
 def look_at(
     env_id: str, kwargs: Mapping[str, Any], *, judge: str | None, steps: int, seed: int, silence: float
 ) -> EnvCard:
     """The card of an environment, measured in a process of its own. Raises NotFound or EnvironmentFault."""
+    job = _card_job(env_id, kwargs, judge, steps=steps, seed=seed, silence=silence)
+    return EnvCard.model_validate(one_job("card", job).value["card"])
+
+
+def _card_job(
+    env_id: str, kwargs: Mapping[str, Any], judge: str | None, *, steps: int, seed: int, silence: float
+) -> Job:
     payload = {"id": env_id, "kwargs": dict(kwargs), "judge": judge, "steps": steps, "seed": seed}
-    result = one_job("card", Job(id="card", kind="card", payload=payload, silence=silence))
-    return EnvCard.model_validate(result.value["card"])
+    return Job(id="card", kind="card", payload=payload, silence=silence)
 
 
 def one_job(role: str, job: Job) -> JobResult:
     """Runs one job in a process of its own; raises what it fails with."""
+    return in_turn(role, [job])[0]
+
+
+def in_turn(role: str, jobs: Sequence[Job]) -> list[JobResult]:
+    """Runs jobs one after the other in one process of their own; raises what the first to fail fails with."""
     executor: Executor = LocalExecutor(1)
+    done: list[JobResult] = []
     try:
-        results = list(executor.run([job], role=role, progress=lambda *_: None, interrupt=lambda: False))
+        for result in executor.run(jobs, role=role, progress=lambda *_: None, interrupt=lambda: False):
+            if not result.ok:
+                raise_from(result)
+            done.append(result)
     finally:
         executor.close()
-    if not results[0].ok:
-        raise_from(results[0])
-    return results[0]
+    return done
 
 
 def prepare(
@@ -90,19 +111,37 @@ def prepare(
     _check_plan(budget, settings)
     with Workspace.open(Path(settings.workspace)) as workspace:
         probe_seed = seeds(seed, "probe", 1)[0]
-        card = look_at(
-            env_id,
-            kwargs,
-            judge=judge,
-            steps=settings.card_steps,
-            seed=probe_seed,
-            silence=settings.silence_seconds,
-        )
+        card, vector = _look_and_choose(env_id, kwargs, judge, settings, probe_seed)
+        _check_algorithm(settings, card)
         goal = Goal(wish=wish, environment=card.spec, judge=judge, target=target, budget=budget, seed=seed)
+        device = choice_for(settings, card)
         record = _create(workspace, goal, settings, card, run_id, command)
+        keep_choice(workspace, record.id, vector)
+        workspace.put_document(record.id, DOCUMENT, device.model_dump(mode="json"))
         foreseen = _forecast(goal, settings, card)
         workspace.put_document(record.id, "forecast", foreseen.model_dump(mode="json"))
-    return Prepared(record, card, foreseen)
+    return Prepared(record, card, foreseen, device, vector)
+
+
+def _look_and_choose(
+    env_id: str, kwargs: Mapping[str, Any], judge: str | None, settings: Settings, seed: int
+) -> tuple[EnvCard, Choice]:
+    """The card, and how trainings will step the environment, both found in one process that may crash."""
+    silence = settings.silence_seconds
+    card = _card_job(env_id, kwargs, judge, steps=settings.card_steps, seed=seed, silence=silence)
+    found = in_turn("card", [card, vector_job(env_id, kwargs, settings)])
+    return EnvCard.model_validate(found[0].value["card"]), Choice.model_validate(found[1].value["choice"])
+
+
+def _check_algorithm(settings: Settings, card: EnvCard) -> None:
+    kinds = {"sac": "continuous", "dqn": "discrete"}
+    needed = kinds.get(settings.algorithm, card.action_kind)
+    if needed != card.action_kind:
+        raise UsageError(
+            f"{settings.algorithm.upper()} needs {needed} actions, and those of {card.spec.id} are "
+            f"{card.action_kind.replace('_', ' ')}.",
+            "Leave --algorithm out: ppo learns both.",
+        )
 
 
 def _check_words(wish: str) -> None:

@@ -6,6 +6,7 @@ Run as ``python -m experimenter.loop.runner WORKSPACE RUN``.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from types import FrameType
 from experimenter.errors import ExperimenterError, Stopped
 from experimenter.events import NewEvent
 from experimenter.identity import digest
-from experimenter.loop.assemble import open_context, plan_for
+from experimenter.loop.assemble import TEMPORARY, open_context, plan_for
 from experimenter.loop.commands import budget_words, settle_old_commands
 from experimenter.loop.context import BudgetSpent, Outcome, RunContext
 from experimenter.loop.graph import drive
@@ -59,6 +60,8 @@ def run_to_end(workspace: Workspace, run: str) -> int:
         return _failed(workspace, run, ExperimenterError(words, hint))
     finally:
         ctx.executor.close()
+        # Workers that are killed leave theirs behind; so does a runner, whose next one clears up for both.
+        shutil.rmtree(ctx.folder / TEMPORARY, ignore_errors=True)
         workspace.project_events(run)
 
 

@@ -1,48 +1,22 @@
-"""Runs trainings and evaluations as stored steps: looked up first, done at most once, in worker processes."""
+"""Runs trainings as stored steps: looked up first, done at most once, in worker processes, alone or side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from experimenter.budget import Ledger
+from experimenter.budget import Ledger, worker_count
 from experimenter.contracts import Job, JobResult
 from experimenter.events import NewEvent
-from experimenter.identity import seeds
 from experimenter.loop.context import Outcome, RunContext
-from experimenter.loop.faults import raise_for_environment, raise_from
-from experimenter.records import Design, EnvSpec, Evaluation, PolicyRef, Training
+from experimenter.loop.faults import raise_for_environment
+from experimenter.loop.orders import Order, described, population_job, train_job
+from experimenter.loop.packing import packed
+from experimenter.loop.vectors import vector_of
+from experimenter.records import Training
 from experimenter.rl.metrics import spent
 
-VALIDATION_EPISODES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One training wanted: a design with one seed up to ``until`` steps, kept in the folder ``place``.
-
-    ``role`` says on whose account the steps go (``search`` or ``control``); ``place`` is relative to the run;
-    ``before`` is the shorter training of the same design that this one continues.
-    """
-
-    design: Design
-    seed: int
-    until: int
-    place: str
-    cycle: int
-    trial: str
-    role: str = "search"
-    stop_at_plateau: bool = False
-    target: float | None = None
-    validation: str = ""
-    rung: int = 0
-    before: Training | None = None
-
-    def step(self, ctx: RunContext, kind: str = "train") -> str:
-        return ctx.step_id(
-            kind, self.cycle, self.rung, design=self.design.hash, seed=self.seed, steps=self.until
-        )
+__all__ = ["stored_training", "train_all"]
 
 
 def train_all(
@@ -53,6 +27,7 @@ def train_all(
     Raises what ``RunContext.heed`` raises when the run must stop; everything finished by then is stored.
     """
     steps = [order.step(ctx) for order in orders]
+    alone: set[str] = set()
     while True:
         missing = {
             step: order for step, order in zip(steps, orders, strict=True) if ctx.workspace.step(step) is None
@@ -61,7 +36,7 @@ def train_all(
             break
         ctx.heed()
         ctx.wait_while_paused()
-        _train_missing(ctx, missing, give_up)
+        _train_missing(ctx, missing, give_up, alone)
     return [stored_training(ctx, step) for step in steps]
 
 
@@ -71,60 +46,72 @@ def stored_training(ctx: RunContext, step: str) -> Training | None:
     return None if stored is None else Training.model_validate(stored)
 
 
-def _train_missing(ctx: RunContext, missing: dict[str, Order], give_up: Callable[[], bool]) -> None:
-    jobs = [_train_job(ctx, step, order) for step, order in missing.items()]
+def _train_missing(
+    ctx: RunContext, missing: dict[str, Order], give_up: Callable[[], bool], alone: set[str]
+) -> None:
+    """Trains what is missing. Members of a population that failed as a whole are put into ``alone``: by itself, each
+    finds out whether it was the cause."""
     for step, order in missing.items():
-        ctx.announce(order.step(ctx, "training.started"), "training.started", _describe(order), step)
-
+        ctx.announce(order.step(ctx, "training.started"), "training.started", described(order), step)
+    groups = _jobs(ctx, missing, alone)
     seen: set[str] = set()
 
-    def progress(step: str, data: dict[str, Any]) -> None:
+    def progress(job: str, data: dict[str, Any]) -> None:
+        step = str(data.get("member", job))
         seen.add(step)
-        ctx.emit("training.progress", {**_describe(missing[step]), **data}, step)
+        told = {name: value for name, value in data.items() if name != "member"}
+        ctx.emit("training.progress", {**described(missing[step]), **told}, step)
 
     def interrupt() -> bool:
         return ctx.interrupted() or give_up()
 
-    for result in ctx.executor.run(jobs, role="train", progress=progress, interrupt=interrupt):
-        order = missing[result.id]
-        raise_for_environment(result, order.design, ctx.card.spec)
-        seen.discard(result.id)
-        training = _training(ctx, result, order)
-        outcome = Outcome(
-            value=training.model_dump(mode="json"),
-            events=(NewEvent(kind="training.finished", data=_describe_end(order, training), step=result.id),),
-            spend=_cost(order, training, _charged(ctx, order)),
-        )
-        ctx.commit(result.id, "train", outcome)
+    jobs = [job for job, _ in groups.values()]
+    for whole in ctx.executor.run(jobs, role="train", progress=progress, interrupt=interrupt):
+        members = groups[whole.id][1]
+        if len(members) > 1 and not whole.ok:
+            alone.update(members)
+            continue
+        for result in _results(whole, members):
+            seen.discard(result.id)
+            _store(ctx, result, missing[result.id])
     if give_up() or ctx.over_budget() is not None:
         for step in seen:
             _charge_cut(ctx, missing[step])
 
 
-def _train_job(ctx: RunContext, step: str, order: Order) -> Job:
-    folder = ctx.folder / order.place
-    payload = {
-        "step": step,
-        "design": order.design.model_dump(mode="json"),
-        "seed": order.seed,
-        "features": [feature.model_dump(mode="json") for feature in ctx.card.features],
-        "target_environment": ctx.card.spec.model_dump(mode="json"),
-        "folder": str(folder),
-        "relative": str(folder.relative_to(ctx.workspace.root)),
-        "until": order.until,
-        "chunk_steps": ctx.plan.chunk_steps,
-        "validation_seeds": list(seeds(ctx.seed, "validation", VALIDATION_EPISODES, order.validation)),
-        "judge": ctx.card.judge.model_dump(mode="json"),
-        "target": order.target,
-        "stop_at_plateau": order.stop_at_plateau,
-        "allow_unsandboxed": ctx.settings.allow_unsandboxed,
-    }
-    return Job(
-        id=step,
-        kind="train",
-        payload={"job": payload},
-        silence=ctx.settings.silence_seconds,
+def _jobs(
+    ctx: RunContext, missing: dict[str, Order], alone: set[str]
+) -> dict[str, tuple[Job, tuple[str, ...]]]:
+    """What the workers are given, by the job's id, with the steps that each job does."""
+    together = {step: order for step, order in missing.items() if step not in alone}
+    groups = packed(together, worker_count(ctx.settings), batched=vector_of(ctx) == "native")
+    groups += [(step,) for step in missing if step in alone]
+    made = {}
+    for steps in groups:
+        orders = {step: missing[step] for step in steps}
+        job = population_job(ctx, orders) if len(steps) > 1 else train_job(ctx, steps[0], orders[steps[0]])
+        made[job.id] = job, steps
+    return made
+
+
+def _results(whole: JobResult, members: tuple[str, ...]) -> Iterator[JobResult]:
+    """One result for each member of a job."""
+    if len(members) == 1:
+        yield whole
+        return
+    for one in whole.value["ends"]:
+        yield JobResult.model_validate({**one, "began": whole.began, "ended": whole.ended})
+
+
+def _store(ctx: RunContext, result: JobResult, order: Order) -> None:
+    raise_for_environment(result, order.design, ctx.card.spec)
+    training = _training(ctx, result, order)
+    outcome = Outcome(
+        value=training.model_dump(mode="json"),
+        events=(NewEvent(kind="training.finished", data=_describe_end(order, training), step=result.id),),
+        spend=_cost(order, training, _charged(ctx, order)),
     )
+    ctx.commit(result.id, "train", outcome)
 
 
 def _charge_cut(ctx: RunContext, order: Order) -> None:
@@ -169,85 +156,14 @@ def _cost(order: Order, training: Training, charged: int) -> Ledger:
     return Ledger(env_steps=new, eval_steps=seen, wasted_env_steps=wasted)
 
 
-def _describe(order: Order) -> dict[str, Any]:
-    return {
-        "trial": order.trial,
-        "design": order.design.name,
-        "seed": order.seed,
-        "until": order.until,
-        "role": order.role,
-    }
-
-
 def _describe_end(order: Order, training: Training) -> dict[str, Any]:
     last = training.curve[-1] if training.curve else None
     return {
-        **_describe(order),
+        **described(order),
         "status": training.status,
         "steps": training.steps,
         "true_return": None if last is None else last.true_return,
         "reach": training.reach,
         "error": training.error,
+        **({"stopped": training.stopped.sentence} if training.stopped else {}),
     }
-
-
-def judge_all(
-    ctx: RunContext,
-    policies: Sequence[tuple[PolicyRef, EnvSpec]],
-    eval_seeds: Sequence[int],
-    cycle: int,
-    name: str,
-) -> list[Evaluation]:
-    """Evaluations by the frozen judge in its own process, one per policy, each a stored step."""
-    steps = judge_steps(ctx, [policy for policy, _ in policies], eval_seeds, cycle, name)
-    while missing := [i for i, step in enumerate(steps) if ctx.workspace.step(step) is None]:
-        ctx.heed()
-        ctx.wait_while_paused()
-        jobs = [_judge_job(ctx, steps[i], *policies[i], eval_seeds) for i in missing]
-        for result in ctx.executor.run(
-            jobs, role="judge", progress=lambda *_: None, interrupt=ctx.interrupted
-        ):
-            _store_evaluation(ctx, result, name)
-    return [Evaluation.model_validate(ctx.workspace.step(step)) for step in steps]
-
-
-def judge_steps(
-    ctx: RunContext, policies: Sequence[PolicyRef], eval_seeds: Sequence[int], cycle: int, name: str
-) -> tuple[str, ...]:
-    """The ids of the steps under which ``judge_all`` stores its evaluations, in the same order."""
-    return tuple(
-        ctx.step_id(
-            "judge", cycle, index, design=f"{name}:{policy.hash}", seed=eval_seeds[0], steps=len(eval_seeds)
-        )
-        for index, policy in enumerate(policies)
-    )
-
-
-def _judge_job(
-    ctx: RunContext, step: str, policy: PolicyRef, spec: EnvSpec, eval_seeds: Sequence[int]
-) -> Job:
-    payload = {
-        "policy_folder": str(ctx.workspace.root / policy.path),
-        "policy_hash": policy.hash,
-        "environment": spec.model_dump(mode="json"),
-        "seeds": list(eval_seeds),
-        "judge": ctx.card.judge.model_dump(mode="json"),
-        "mode": None,
-    }
-    return Job(id=step, kind="judge", payload=payload, silence=ctx.settings.silence_seconds)
-
-
-def _store_evaluation(ctx: RunContext, result: JobResult, name: str) -> None:
-    if not result.ok:
-        raise_from(result)
-    evaluation = Evaluation.model_validate(result.value)
-    data = {"name": name, "mean": evaluation.mean, "success_rate": evaluation.success_rate}
-    ctx.commit(
-        result.id,
-        "judge",
-        Outcome(
-            value=result.value,
-            events=(NewEvent(kind="judge.finished", data=data, step=result.id),),
-            spend=Ledger(eval_steps=evaluation.eval_steps),
-        ),
-    )

@@ -6,6 +6,7 @@ from experimenter.contracts import RunView
 from experimenter.identity import seeds
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import affordable
+from experimenter.loop.vectors import wide
 from experimenter.questions import Attempt
 from experimenter.records import Candidate, Lever, Recollection, Task, Trial
 
@@ -112,5 +113,7 @@ def run_view(ctx: RunContext, cycle: int, recalled: Recollection) -> RunView:
         skills=recalled.skills,
         methods=recalled.methods,
         refused=refused(ctx, cycle),
+        algorithm=ctx.settings.algorithm,
+        batched=wide(ctx),
         seed=seeds(ctx.seed, "planner", 1, cycle)[0],
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,33 +28,36 @@ class Actor:
         self.policy = policy
         self._leaves = leaves(space_from_json(policy.observation_space_json))
         self._space = space_from_json(policy.action_space_json)
-        self._rng = np.random.default_rng()
+        self._rng, self._memory = np.random.default_rng(), policy.blank(1)
 
     def reset(self, seed: int | None = None) -> None:
         """Begins an episode. With the environment's own ``seed``, it is the episode that the judge would see."""
         self._rng = np.random.default_rng() if seed is None else episode_generator(seed)
+        self._memory = self.policy.blank(1)
 
     def act(self, observation: Any) -> Any:
         """The action for one observation, just as the environment gives it: an array of the observation space's
-        shape, a number, or a dictionary or tuple of them; what the policy does not read may be left out.
+        shape, a number, text, or a dictionary or tuple of them; what the policy does not read may be left out.
 
         Returns what ``step`` takes: an ``int`` for Discrete, else an array of the action space's shape and dtype.
         Raises UsageError for an observation of another form.
         """
         batch = {leaf.name: self._row(leaf, observation)[None] for leaf in self._leaves}
         bare = self._leaves[0].keys == ()
-        action = self.policy.act(batch[""] if bare else batch, self.policy.action_mode, [self._rng])[0]
+        seen = batch[""] if bare else batch
+        action = self.policy.act(seen, self.policy.action_mode, [self._rng], self._memory)[0]
         executed = np.asarray(action, dtype=self._space.dtype).reshape(self._space.shape or ())
         return executed.item() if executed.ndim == 0 else executed
 
     def _row(self, leaf: Leaf, observation: Any) -> NDArray[Any]:
         """The leaf's numbers in the batch's dtype."""
-        array = _array(leaf.keys, observation)
+        array = _array(leaf, observation)
         if array is None or array.shape != leaf.shape or array.dtype.kind not in "biuf":
             found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
             part = f"{leaf.name!r} of the observation" if leaf.name else "the observation"
+            wanted = "text" if leaf.text is not None else f"{leaf.dtype} of shape {leaf.shape}"
             raise UsageError(
-                f"The policy reads {part} as {leaf.dtype} of shape {leaf.shape}, and got {found}.",
+                f"The policy reads {part} as {wanted}, and got {found}.",
                 "Give it one observation, as its environment returns it from reset and step.",
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -65,10 +67,10 @@ class Actor:
         return array.astype(leaf.dtype)
 
 
-def _array(keys: Sequence[Any], observation: Any) -> NDArray[Any] | None:
+def _array(leaf: Leaf, observation: Any) -> NDArray[Any] | None:
     try:
-        for key in keys:
+        for key in leaf.keys:
             observation = observation[key]
-        return np.asarray(observation)
+        return np.asarray(observation) if leaf.text is None else leaf.text.read(observation)
     except (KeyError, IndexError, TypeError, ValueError):
         return None

@@ -10,17 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experimenter.errors import EnvironmentFault
 
-__all__ = ["ActionHead", "CategoricalHead", "GaussianHead", "HeadGradient", "Rngs", "head_for"]
+__all__ = ["ActionHead", "CategoricalHead", "GaussianHead", "HeadGradient", "Rngs", "Said", "head_for"]
 
 Array = NDArray[np.floating[Any]]
 Rngs = np.random.Generator | Sequence[np.random.Generator]
+Said = Literal["distribution", "squashed", "values"]
 LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
@@ -33,18 +34,6 @@ class HeadGradient:
     saved: tuple[Array, ...]
 
 
-def _uniform(rng: Rngs, n: int, k: int) -> Array:
-    if isinstance(rng, np.random.Generator):
-        return rng.random((n, k))
-    return np.stack([g.random(k) for g in rng])
-
-
-def _normal(rng: Rngs, n: int, k: int) -> Array:
-    if isinstance(rng, np.random.Generator):
-        return rng.standard_normal((n, k))
-    return np.stack([g.standard_normal(k) for g in rng])
-
-
 class ActionHead(ABC):
     """One kind of action distribution over ``outputs`` numbers; a raw action has ``width`` entries."""
 
@@ -52,14 +41,26 @@ class ActionHead(ABC):
     width: int
     log_std: bool
     raw_dtype: Any
+    modes: tuple[Literal["sample", "greedy"], ...] = ("sample", "greedy")
+    """How its policy may act; which one is better is asked on validation seeds."""
 
     @abstractmethod
     def greedy(self, out: Array) -> NDArray[Any]:
         """The most probable raw actions (n, width)."""
 
     @abstractmethod
+    def noise(self, rng: np.random.Generator, *rows: int) -> Array:
+        """What sampling draws at random: (rows…, width), the same numbers in the same order as row by row."""
+
+    @abstractmethod
+    def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
+        """Raw actions (n, width) for outputs (n, outputs), given what was drawn (n, width)."""
+
     def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
         """Raw actions (n, width); ``rng`` is one generator or one for each row."""
+        if isinstance(rng, np.random.Generator):
+            return self.choose(out, log_std, self.noise(rng, len(out)))
+        return self.choose(out, log_std, np.stack([self.noise(one) for one in rng]))
 
     @abstractmethod
     def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -92,14 +93,17 @@ class CategoricalHead(ActionHead):
     def greedy(self, out: Array) -> NDArray[Any]:
         return np.stack([out[:, part].argmax(axis=1) for part in self.parts], axis=1)
 
-    def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
-        uniform = _uniform(rng, len(out), self.width)
+    def noise(self, rng: np.random.Generator, *rows: int) -> Array:
+        return rng.random((*rows, self.width))
+
+    def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
         raw = np.empty((len(out), self.width), dtype=np.int64)
         for i, part in enumerate(self.parts):
             logits = out[:, part]
-            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-            edges = weights.cumsum(axis=1)
-            raw[:, i] = (edges[:, :-1] < uniform[:, i : i + 1] * edges[:, -1:]).sum(axis=1)
+            weights = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
+            edges = np.add.accumulate(weights, axis=1)
+            passed = edges[:, :-1] < noise[:, i : i + 1] * edges[:, -1:]
+            raw[:, i] = passed[:, 0] if passed.shape[1] == 1 else np.add.reduce(passed, axis=1)
         return raw
 
     def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -147,9 +151,12 @@ class GaussianHead(ActionHead):
     def greedy(self, out: Array) -> NDArray[Any]:
         return out.astype(np.float32)
 
-    def sample(self, out: Array, log_std: Array | None, rng: Rngs) -> NDArray[Any]:
+    def noise(self, rng: np.random.Generator, *rows: int) -> Array:
+        return rng.standard_normal((*rows, self.width))
+
+    def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
         assert log_std is not None
-        drawn: NDArray[Any] = out + np.exp(log_std) * _normal(rng, len(out), self.width)
+        drawn: NDArray[Any] = out + np.exp(log_std) * noise
         return drawn.astype(np.float32)
 
     def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -170,8 +177,13 @@ class GaussianHead(ActionHead):
         return d_out, d_std
 
 
-def head_for(space: Any) -> ActionHead:
-    """The head for a Gymnasium action space. Raises EnvironmentFault for a kind that cannot be learnt."""
+def head_for(space: Any, said: Said = "distribution") -> ActionHead:
+    """The head for a Gymnasium action space and what the network says about it: the distribution that PPO learns, or
+    what off-policy algorithms do (see ``squashed.py``). Raises EnvironmentFault for a kind that cannot be learnt."""
+    if said != "distribution":
+        from experimenter.policies.squashed import off_policy_head
+
+        return off_policy_head(space, said)
     kind = type(space).__name__
     if kind == "Discrete":
         return CategoricalHead([space.n], [space.start], single=True)

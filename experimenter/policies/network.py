@@ -2,6 +2,7 @@
 
 Their hidden weights are stacked on a first axis (0 is the actor, 1 the critic), so that one call computes both.
 torch is not needed at run time: a worker starts in a fifth of a second, and small products are faster without it.
+What both read may come from convolutions (``convolution.py``) and a memory (``recurrence.py``) that they share.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from experimenter.envs.images import ImagePart
+from experimenter.policies.convolution import convolved, sizes
+from experimenter.policies.recurrence import remembered
+from experimenter.records import Convolution
+
 __all__ = [
     "Params",
     "Shape",
     "activate",
     "actor_output",
+    "actor_top",
+    "features",
     "hidden_layers",
     "initial_params",
     "values",
@@ -29,24 +37,62 @@ Params = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the two perceptrons. ``log_std``: a learnt deviation per output, independent of the state."""
+    """Sizes of the two perceptrons. ``log_std``: a learnt deviation per output, independent of the state.
+
+    ``critic`` is false where there is only the first of them, as in what off-policy algorithms store.
+    ``image`` is the part of the inputs that goes through ``convolution`` first; ``None`` where there is no such layer.
+    The last ``memory`` inputs are what was remembered before.
+    """
 
     inputs: int
     hidden: tuple[int, ...]
     outputs: int
     log_std: bool
     activation: Literal["tanh", "relu"] = "tanh"
+    image: ImagePart | None = None
+    convolution: tuple[Convolution, ...] = ()
+    critic: bool = True
+    memory: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is nothing but two perceptrons."""
+        return self.image is None and self.critic and not self.memory
+
+    @property
+    def seen(self) -> int:
+        """How many numbers an observation is after the convolutions."""
+        if self.image is None:
+            return self.inputs - self.memory
+        made = int(np.prod(sizes(self.image, self.convolution)[-1]))
+        return made + self.inputs - self.memory - self.image.size
+
+    @property
+    def features(self) -> int:
+        """How many numbers the perceptrons read."""
+        return self.memory or self.seen
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name to array shape, in the order of the flat vector."""
         made: dict[str, tuple[int, ...]] = {}
-        width = self.inputs
+        if self.image is not None:
+            before = sizes(self.image, self.convolution)
+            for i, layer in enumerate(self.convolution):
+                k = layer.kernel
+                made[f"convolution.{i}.weight"] = (k, k, before[i][2], layer.filters)
+                made[f"convolution.{i}.bias"] = (layer.filters,)
+        if m := self.memory:
+            made |= {"memory.sight.weight": (self.seen, 3 * m), "memory.sight.bias": (3 * m,)}
+            made |= {"memory.state.weight": (m, 3 * m), "memory.state.bias": (3 * m,)}
+        width = self.features
+        nets = 2 if self.critic else 1
         for i, size in enumerate(self.hidden):
-            made[f"hidden.{i}.weight"] = (2, width, size)
-            made[f"hidden.{i}.bias"] = (2, 1, size)
+            made[f"hidden.{i}.weight"] = (nets, width, size)
+            made[f"hidden.{i}.bias"] = (nets, 1, size)
             width = size
         made |= {"actor.weight": (width, self.outputs), "actor.bias": (self.outputs,)}
-        made |= {"critic.weight": (width, 1), "critic.bias": (1,)}
+        if self.critic:
+            made |= {"critic.weight": (width, 1), "critic.bias": (1,)}
         if self.log_std:
             made["actor.log_std"] = (self.outputs,)
         return made
@@ -55,6 +101,18 @@ class Shape:
     def size(self) -> int:
         """Numbers in all."""
         return sum(int(np.prod(s)) for s in self.shapes().values())
+
+    @property
+    def products(self) -> int:
+        """Multiplications for one row, about: a filter's weights are used at each of its places."""
+        if self.image is None:
+            return self.size
+        places = [height * width for height, width, _ in sizes(self.image, self.convolution)[1:]]
+        named = self.shapes()
+        again = sum(
+            (count - 1) * int(np.prod(named[f"convolution.{i}.weight"])) for i, count in enumerate(places)
+        )
+        return self.size + again
 
 
 def views(flat: Array, shape: Shape) -> Params:
@@ -83,6 +141,12 @@ def initial_params(shape: Shape, rng: np.random.Generator) -> NDArray[np.float32
         if name.startswith("hidden") and name.endswith("weight"):
             for half in (0, 1):
                 array[half] = _orthogonal(rng, array[half].shape, float(np.sqrt(2.0)))
+        elif name.startswith("convolution") and name.endswith("weight"):
+            filters = array.reshape(-1, array.shape[-1])
+            filters[:] = _orthogonal(rng, filters.shape, float(np.sqrt(2.0)))
+        elif name.startswith("memory") and name.endswith("weight"):
+            for gate in np.split(array, 3, axis=1):
+                gate[:] = _orthogonal(rng, gate.shape, 1.0)
         elif name in ("actor.weight", "critic.weight"):
             array[:] = _orthogonal(rng, array.shape, 0.01 if name == "actor.weight" else 0.1)
     return flat
@@ -94,8 +158,19 @@ def activate(z: Array, activation: str) -> Array:
     return out
 
 
+def features(params: Params, shape: Shape, x: Array) -> Array:
+    """What both perceptrons read (n, features) for inputs (n, inputs): the inputs themselves, what convolutions made of
+    them, or what is remembered from now on."""
+    if shape.image is None and not shape.memory:
+        return x
+    seen, before = x[:, : shape.inputs - shape.memory], x[:, shape.inputs - shape.memory :]
+    if shape.image is not None:
+        seen = convolved(params, shape.image, shape.convolution, shape.activation, seen)
+    return remembered(params, seen, before) if shape.memory else seen
+
+
 def hidden_layers(params: Params, shape: Shape, x: Array) -> list[Array]:
-    """Activations (2, n, width) of every hidden layer for inputs (n, inputs)."""
+    """Activations (2, n, width) of every hidden layer for what the perceptrons read (n, features)."""
     layers: list[Array] = []
     h: Array = x
     for i in range(len(shape.hidden)):
@@ -108,7 +183,11 @@ def hidden_layers(params: Params, shape: Shape, x: Array) -> list[Array]:
 
 def actor_output(params: Params, shape: Shape, x: Array) -> Array:
     """The actor's output (n, outputs) for inputs (n, inputs), without the critic: what acting needs."""
-    h = x
+    return actor_top(params, shape, features(params, shape, x))
+
+
+def actor_top(params: Params, shape: Shape, h: Array) -> Array:
+    """The actor's output (n, outputs) for what the perceptrons read (n, features)."""
     for i in range(len(shape.hidden)):
         z = h @ params[f"hidden.{i}.weight"][0]
         z += params[f"hidden.{i}.bias"][0]
@@ -119,7 +198,7 @@ def actor_output(params: Params, shape: Shape, x: Array) -> Array:
 
 def values(params: Params, shape: Shape, x: Array) -> Array:
     """The critic's values (n,) for inputs (n, inputs)."""
-    h = x
+    h = features(params, shape, x)
     for i in range(len(shape.hidden)):
         z = h @ params[f"hidden.{i}.weight"][1]
         z += params[f"hidden.{i}.bias"][1]

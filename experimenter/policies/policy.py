@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experimenter.errors import WorkspaceError
+from experimenter.errors import TrainingFault, WorkspaceError
 from experimenter.identity import canonical_json
-from experimenter.policies.actions import ActionHead, Rngs, head_for
-from experimenter.policies.network import Params, Shape, actor_output, views
+from experimenter.policies.actions import ActionHead, Rngs, Said, head_for
+from experimenter.policies.convolution import find_image
+from experimenter.policies.network import Params, Shape, actor_top, features, views
 from experimenter.policies.normaliser import Normaliser
 from experimenter.records import Json, Network
 
 if TYPE_CHECKING:
+    from experimenter.envs.images import ImagePart
     from experimenter.envs.pipeline import Pipeline
 
 __all__ = [
@@ -40,14 +42,32 @@ WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
 BLOCK = 16
 
 
-def shape_for(inputs: int, network: Network, head: ActionHead) -> Shape:
-    """The networks' sizes for so many inputs and this kind of action."""
-    return Shape(inputs, network.hidden, head.outputs, head.log_std, network.activation)
+def shape_for(inputs: int, network: Network, head: ActionHead, image: ImagePart | None = None) -> Shape:
+    """The networks' sizes for so many inputs and this kind of action; ``image`` is what convolutions would read.
+
+    Raises TrainingFault for convolutions without an image, or larger than it.
+    """
+    if network.plain:
+        return Shape(inputs, network.hidden, head.outputs, head.log_std, network.activation)
+    if network.convolution and image is None:
+        raise TrainingFault(
+            "the design's network has convolutional layers, and no part of an observation is an image",
+            "Leave them out: a network without `convolution` reads any observation.",
+        )
+    seen = image if network.convolution else None
+    return Shape(
+        inputs + network.memory, network.hidden, head.outputs, head.log_std, network.activation,
+        image=seen, convolution=network.convolution, memory=network.memory,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Policy:
-    """From a batch of observations to actions. ``params`` are named float32 arrays (``Shape.shapes``)."""
+    """From a batch of observations to actions. ``params`` are named float32 arrays (``Shape.shapes``).
+
+    ``said`` is what the network's outputs mean: the distribution that PPO learns, or what an off-policy algorithm
+    learns, whose stored policy is the actor alone.
+    """
 
     pipeline: Pipeline
     normaliser: Normaliser | None
@@ -56,37 +76,57 @@ class Policy:
     observation_space_json: Json
     action_space_json: Json
     action_mode: ActionMode = "greedy"
+    said: Said = "distribution"
     head: ActionHead = field(init=False, repr=False)
     shape: Shape = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         from experimenter.envs.spaces import space_from_json
 
-        self.head = head_for(space_from_json(self.action_space_json))
-        self.shape = shape_for(self.pipeline.size, self.network, self.head)
+        self.head = head_for(space_from_json(self.action_space_json), self.said)
+        self.shape = shape_for(self.pipeline.size, self.network, self.head, find_image(self.pipeline.parts))
+        if self.said != "distribution":
+            self.shape = replace(self.shape, critic=False)
 
     def inputs(self, obs: Obs) -> NDArray[np.float32]:
         """Encoded, normalised observations (n, size)."""
         x: NDArray[np.float32] = self.pipeline.encode(obs)
         return self.normaliser.apply(x) if self.normaliser is not None else x
 
-    def outputs(self, obs: Obs) -> NDArray[Any]:
+    def blank(self, n: int) -> NDArray[np.float32]:
+        """What the policy remembers at the beginning of ``n`` episodes, (n, memory): nothing."""
+        return np.zeros((n, self.shape.memory), dtype=np.float32)
+
+    def outputs(self, obs: Obs, memory: NDArray[np.float32] | None = None) -> NDArray[Any]:
         """The actor's outputs (n, outputs), the same for an observation whatever stands beside it in the batch.
 
-        Rows are computed in blocks of a fixed size, because a matrix product rounds differently with its shape.
+        ``memory`` is what the policy remembers in each row's episode, ``blank`` at first, and is changed in place; a
+        policy that remembers nothing needs none. Rows are computed in blocks of a fixed size, because a matrix product
+        rounds differently with its shape.
         """
         x = self.inputs(obs)
+        if self.shape.memory:
+            if memory is None:
+                raise ValueError(
+                    "this policy remembers: give it what blank() gave, and keep that for the episode"
+                )
+            x = np.concatenate([x, memory], axis=1)
         padded = np.zeros((-(-len(x) // BLOCK) * BLOCK, x.shape[1]), dtype=np.float32)
         padded[: len(x)] = x
-        blocks = [
-            actor_output(self.params, self.shape, padded[i : i + BLOCK]) for i in range(0, len(padded), BLOCK)
+        read = [
+            features(self.params, self.shape, padded[i : i + BLOCK]) for i in range(0, len(padded), BLOCK)
         ]
-        return np.concatenate(blocks)[: len(x)]
+        if self.shape.memory and memory is not None:
+            memory[:] = np.concatenate(read)[: len(x)]
+        return np.concatenate([actor_top(self.params, self.shape, block) for block in read])[: len(x)]
 
-    def act(self, obs: Obs, mode: ActionMode, rng: Rngs) -> NDArray[Any]:
+    def act(
+        self, obs: Obs, mode: ActionMode, rng: Rngs, memory: NDArray[np.float32] | None = None
+    ) -> NDArray[Any]:
         """Executed actions for a batch as ``SyncVector`` gives it: (n,) int64, (n, k) int64, or (n, d) float32
-        inside the space. ``rng`` is one generator, or a sequence with one for each row."""
-        out = self.outputs(obs)
+        inside the space. ``rng`` is one generator, or a sequence with one for each row; ``memory`` as in ``outputs``.
+        """
+        out = self.outputs(obs, memory)
         if mode == "greedy":
             return self.head.execute(self.head.greedy(out))
         return self.head.execute(self.head.sample(out, self.params.get("actor.log_std"), rng))
@@ -101,11 +141,14 @@ class Policy:
             self.observation_space_json,
             self.action_space_json,
             self.action_mode,
+            self.said,
         )
 
 
 def _describe(policy: Policy) -> dict[str, Any]:
-    return {
+    # What a network says is written only where it is not a distribution, so that policies keep their hashes.
+    said = {} if policy.said == "distribution" else {"head": policy.said}
+    return said | {
         "v": 1,
         "spaces": {"observation": policy.observation_space_json, "action": policy.action_space_json},
         "pipeline": policy.pipeline.to_json(),
@@ -171,6 +214,7 @@ def load_policy(folder: Path, expected_hash: str | None = None) -> Policy:
             description["spaces"]["observation"],
             description["spaces"]["action"],
             description["action_mode"],
+            description.get("head", "distribution"),
         )
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise _damaged(folder, f"its description does not fit ({error})") from error

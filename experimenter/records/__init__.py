@@ -12,6 +12,7 @@ from experimenter.records.base import (
 from experimenter.records.designs import (
     SKILL_NAME,
     Budget,
+    Convolution,
     Design,
     EnvSpec,
     Goal,
@@ -35,6 +36,8 @@ from experimenter.records.evidence import (
     Fault,
     Interval,
     JudgeSpec,
+    Rival,
+    Stop,
     Training,
     Trial,
 )
@@ -49,6 +52,7 @@ from experimenter.records.knowledge import (
     Skill,
     Testimony,
 )
+from experimenter.records.offpolicy import OffPolicySettings
 
 __all__ = [
     "SKILL_NAME",
@@ -57,6 +61,7 @@ __all__ = [
     "Candidate",
     "Comparison",
     "ComponentTrace",
+    "Convolution",
     "CurvePoint",
     "Design",
     "Diagnosis",
@@ -76,14 +81,17 @@ __all__ = [
     "Method",
     "MethodUse",
     "Network",
+    "OffPolicySettings",
     "Phase",
     "PolicyRef",
     "Recalled",
     "Recollection",
     "Record",
     "RewardProgram",
+    "Rival",
     "ShapedReturn",
     "Skill",
+    "Stop",
     "Task",
     "Testimony",
     "Training",

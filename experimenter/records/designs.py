@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from experimenter.identity import digest, valid_name
 from experimenter.records.base import Json, Lever, Record
+from experimenter.records.offpolicy import OffPolicySettings
 
 SKILL_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
@@ -83,11 +84,52 @@ class Hyperparameters(Record):
         return self.num_envs * self.num_steps
 
 
+class Convolution(Record):
+    """One convolutional layer without padding: so many filters of ``kernel`` × ``kernel``, ``stride`` apart."""
+
+    filters: int = Field(ge=1, le=512)
+    kernel: int = Field(ge=1, le=32)
+    stride: int = Field(default=1, ge=1, le=32)
+
+
 class Network(Record):
-    """A multi-layer perceptron for the policy and another of the same shape for the value."""
+    """A multi-layer perceptron for the policy and another of the same shape for the value.
+
+    ``convolution`` are layers that both share and that read the observation's image first; ``memory`` is the width of
+    a gated recurrent unit that both share, after them (0: the policy remembers nothing). A network without either is
+    written as it always was, so that designs keep their hashes.
+    """
 
     hidden: tuple[int, ...] = (64, 64)
     activation: Literal["tanh", "relu"] = "tanh"
+    convolution: tuple[Convolution, ...] = ()
+    memory: int = Field(default=0, ge=0, le=1024)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is nothing but two perceptrons."""
+        return not self.convolution and self.memory == 0
+
+    @property
+    def words(self) -> str:
+        """The layers from the first to the last, such as ``16@3×3, 128 relu`` or ``64-64 tanh``."""
+        seen = [
+            f"{layer.filters}@{layer.kernel}×{layer.kernel}"
+            + (f"/{layer.stride}" if layer.stride > 1 else "")
+            for layer in self.convolution
+        ]
+        remembered = [f"a memory of {self.memory}"] if self.memory else []
+        layers = "-".join(str(width) for width in self.hidden)
+        return ", ".join([*seen, *remembered, f"{layers} {self.activation}"])
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        written: dict[str, Json] = handler(self)
+        if not self.convolution:
+            del written["convolution"]
+        if not self.memory:
+            del written["memory"]
+        return written
 
 
 class PolicyRef(Record):
@@ -123,7 +165,8 @@ class MethodUse(Record):
 class Phase(Record):
     """One stretch of training: a mixture of environments under one reward (``None`` is the native one).
 
-    ``methods`` are the method skills that act while it trains; a phase without any is written as it always was, so
+    ``methods`` are the method skills that act while it trains. ``off_policy`` holds the settings of an algorithm that
+    learns from a replay buffer, in place of ``hyperparameters``. A phase with neither is written as it always was, so
     that designs keep their hashes.
     """
 
@@ -132,12 +175,15 @@ class Phase(Record):
     hyperparameters: Hyperparameters = Hyperparameters()
     steps: int = Field(gt=0)
     methods: tuple[MethodUse, ...] = ()
+    off_policy: OffPolicySettings | None = None
 
     @model_serializer(mode="wrap")
     def _without_empty_methods(self, handler: SerializerFunctionWrapHandler) -> dict[str, Json]:
         written: dict[str, Json] = handler(self)
         if not self.methods:
             del written["methods"]
+        if self.off_policy is None:
+            del written["off_policy"]
         return written
 
 

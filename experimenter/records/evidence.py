@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from experimenter.records.base import Lever, Record, ShapedReturn, TrueReturn
+from experimenter.records.base import Json, Lever, Record, ShapedReturn, TrueReturn
 from experimenter.records.designs import Design, PolicyRef, Task
 
 
@@ -57,8 +57,25 @@ class Fault(Record):
     value: float | None = None
 
 
+class Rival(Record):
+    """What a training of the search is up against: ``name`` in words (``"the champion of t3"``) and its true score."""
+
+    name: str
+    score: TrueReturn
+
+
+class Stop(Record):
+    """Why a training of the search was ended early, in one word and in one sentence with its figures."""
+
+    reason: Literal["plateau", "collapse", "forecast"]
+    sentence: str
+
+
 class Training(Record):
-    """What came out of training one design with one seed, up to ``steps``."""
+    """What came out of training one design with one seed, up to ``steps``.
+
+    ``stopped`` says which rule ended it before its time; a training that none did is written as it always was.
+    """
 
     step: str
     design: str
@@ -77,6 +94,14 @@ class Training(Record):
     reach: float = 0.0
     containment: str = "none needed"
     error: str = ""
+    stopped: Stop | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_stop(self, handler: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        written: dict[str, Json] = handler(self)
+        if self.stopped is None:
+            written.pop("stopped", None)
+        return written
 
 
 class JudgeSpec(Record):

@@ -44,11 +44,11 @@ def program_section(data: ReportData) -> Html:
 
 
 def phase_facts(phase: Phase) -> tuple[str, str]:
-    """A phase's environments and its hyperparameters, in words."""
+    """A phase's environments and its settings, in words."""
     mixture = ", ".join(
         _environment(item.environment.id, item.environment.kwargs) for item in phase.environments
     )
-    settings = phase.hyperparameters.model_dump(exclude={"v"})
+    settings = (phase.off_policy or phase.hyperparameters).model_dump(exclude={"v"})
     return mixture, ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
@@ -56,7 +56,6 @@ def _phase(design: Design, index: int) -> Html:
     phase = design.phases[index]
     parts = [el("h3", f"Phase {index + 1} of {len(design.phases)}")] if len(design.phases) > 1 else []
     mixture, settings = phase_facts(phase)
-    network = "-".join(str(width) for width in design.network.hidden) + f" {design.network.activation}"
     parts.append(el("p", f"Trained on {mixture}."))
     if phase.reward is None:
         parts.append(el("p", "Paid by the environment's own (native) reward: no reward program."))
@@ -65,7 +64,7 @@ def _phase(design: Design, index: int) -> Html:
     if phase.methods:
         words = "; ".join(_method(use.name, use.parameters) for use in phase.methods)
         parts.append(el("p", f"Method skills that acted in training: {words}."))
-    fold = el("summary", f"{design.algorithm.upper()}, network {network}: hyperparameters")
+    fold = el("summary", f"{design.algorithm.upper()}, network {design.network.words}: hyperparameters")
     return join([*parts, el("details", fold, el("p", settings))])
 
 

@@ -47,6 +47,9 @@ def space_words(space: Json) -> str:
     if not isinstance(space, dict):
         return str(space)
     kind = str(space.get("kind") or space.get("type") or space.get("space") or "space")
+    if kind == "Words":
+        known = {*space["words"], *(word for _, word in space["places"])} if "words" in space else ()
+        return f"text of {len(known)} words" if known else "text of any words"
     if "n" in space and not isinstance(space["n"], (list, dict)):
         return f"{kind} of {space['n']}"
     if "shape" in space:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from experimenter.budget import Forecast, Ledger
 from experimenter.envs.records import EnvCard
+from experimenter.envs.vectors.kinds import Choice
 from experimenter.records import Arm, Comparison, Json, Lesson, Training, Trial
 from experimenter.results import Earlier, RunResult, earlier_confirmations
 from experimenter.workspace.records import RunRecord
@@ -49,6 +50,7 @@ class ReportData:
     lessons: tuple[Lesson, ...]
     ledger: Ledger
     missing: tuple[str, ...]
+    vector: Choice | None = None
 
     @property
     def winner(self) -> ArmStory | None:
@@ -94,6 +96,7 @@ def gather(workspace: Workspace, run_id: str) -> ReportData:
         lessons=tuple(item for item in workspace.lessons() if _own(item, record, references)),
         ledger=workspace.ledger(record.id),
         missing=_missing(record, result, card, arms, trials),
+        vector=_read(Choice.model_validate, documents.get("vector")),
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "rounded",
     "score_of",
     "signed",
+    "stopped_words",
     "time_range",
     "trial_line",
     "without_kind",
@@ -42,6 +43,12 @@ class TrialLine:
 def score_of(candidate: Candidate) -> float | None:
     """The judge's mean for a candidate, or ``None`` where it was never judged."""
     return None if candidate.evaluation is None else float(candidate.evaluation.mean)
+
+
+def stopped_words(candidate: Candidate) -> str:
+    """Why its training was ended early, for one that was kept all the same; else nothing."""
+    stopped = candidate.training.stopped if candidate.training else None
+    return "" if stopped is None or candidate.discarded else f"stopped early: {stopped.sentence}"
 
 
 def trial_line(trial: Trial) -> TrialLine:

@@ -154,9 +154,8 @@ def _use(data: ReportData) -> Iterator[str]:
 
 def _training(data: ReportData, more: More, design: Design, training: Training) -> Iterator[str]:
     yield heading(2, "Training")
-    network = "-".join(str(width) for width in design.network.hidden)
     yield (
-        f"{plain(design.algorithm.upper())} with {plain(network)} {design.network.activation} networks, "
+        f"{plain(design.algorithm.upper())} with {plain(design.network.words)} networks, "
         f"{number(training.env_steps)} learning steps, training seed {training.seed}"
         + (f", after {number(design.lineage_steps)} inherited steps." if design.start else ", from scratch.")
     )

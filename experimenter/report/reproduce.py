@@ -52,6 +52,7 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         ("planner", record.planner),
         ("curriculum", record.curriculum),
         ("containment", (data.result.containment if data.result else "") or "not noted yet"),
+        *([("vector environments", data.vector.words)] if data.vector else []),
         ("started", record.created),
         ("versions", versions or "not noted"),
     ]

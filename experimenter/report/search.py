@@ -9,7 +9,7 @@ from experimenter.records import Candidate, Trial
 from experimenter.report.drawing import Theme, colour_of, one_axes, picture
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el, join, table
-from experimenter.report.lines import number, percent, score_of, signed, trial_line
+from experimenter.report.lines import number, percent, score_of, signed, stopped_words, trial_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +147,8 @@ def _fate(candidate: Candidate, best: bool) -> str:
     if candidate.training is not None and candidate.training.error:
         return f"failed: {candidate.training.error}"
     words = "best of this trial" if best else "kept"
-    return f"{words}, repaired {candidate.repairs} times" if candidate.repairs else words
+    repaired = f"repaired {candidate.repairs} times" if candidate.repairs else ""
+    return ", ".join(filter(None, (words, repaired, stopped_words(candidate))))
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float]]:

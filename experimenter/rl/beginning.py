@@ -15,6 +15,8 @@ from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, flat_params, load_policy
 from experimenter.rl.job import TrainJob
 from experimenter.rl.metrics import MetricsLog
+from experimenter.rl.offpolicy.learning import beginning
+from experimenter.rl.offpolicy.settings import SAYS
 from experimenter.rl.reach import Reach
 from experimenter.rl.state import TrainingState, load_newest, save_checkpoint
 
@@ -37,8 +39,13 @@ def fresh_policy(job: TrainJob) -> Policy:
         spaces = space_to_json(vector.observation_space), space_to_json(vector.action_space)
     finally:
         vector.close()
-    policy = Policy(pipeline, None, job.design.network, {}, *spaces)
-    policy.params = views(initial_params(policy.shape, generator(job, "weights")), policy.shape)
+    said = SAYS.get(job.design.algorithm, "distribution")
+    policy = Policy(pipeline, None, job.design.network, {}, *spaces, said=said)
+    if said == "distribution":
+        flat = initial_params(policy.shape, generator(job, "weights"))
+    else:
+        flat, _ = beginning(job.design, None, policy, generator(job, "weights"))
+    policy.params = views(flat, policy.shape)
     return policy
 
 
@@ -58,6 +65,11 @@ def resume(job: TrainJob, fresh: Policy, reach: Reach, metrics: MetricsLog) -> T
 
 def _beginning(job: TrainJob, fresh: Policy, reach: Reach) -> TrainingState:
     policy = _start_policy(job, fresh) if job.design.start is not None else fresh
+    if policy.said != "distribution":
+        started = None if job.design.start is None else flat_params(policy)
+        flat, learnt = beginning(job.design, started, policy, generator(job, "weights"))
+        zeros = np.zeros(learnt, dtype=np.float32)
+        return TrainingState(flat, zeros, zeros.copy(), 0, None, reach.counts)
     flat = flat_params(policy)
     zeros = np.zeros_like(flat)
     return TrainingState(flat, zeros, zeros.copy(), 0, policy.normaliser, reach.counts)
@@ -68,6 +80,7 @@ def _start_policy(job: TrainJob, fresh: Policy) -> Policy:
     assert start is not None
     found = load_policy(job.workspace / start.path, start.hash)
     same = found.shape == fresh.shape and found.pipeline.to_json() == fresh.pipeline.to_json()
+    same &= found.said == fresh.said
     if not same:
         raise TrainingFault(
             f"the starting policy {start.path} has other inputs, actions or layers than this design",

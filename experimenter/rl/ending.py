@@ -10,6 +10,7 @@ from experimenter.policies.policy import Policy, save_policy
 from experimenter.records import PolicyRef, Training
 from experimenter.rl.job import TrainJob
 from experimenter.rl.state import Best, TrainingState
+from experimenter.rl.stopping import heard
 
 __all__ = ["finished"]
 
@@ -34,6 +35,7 @@ def finished(job: TrainJob, state: TrainingState, policy: Policy, reach: float) 
         policy=PolicyRef(path=f"{job.relative}/{name}", hash=found, lineage_steps=lineage),
         action_mode=best.mode, curve=tuple(state.curve), components=state.components.traces(),
         dormant_share=state.dormant_share, reach=reach, containment=state.containment,
+        stopped=heard(state.ended),
     )  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from experimenter.policies.policy import Policy
 from experimenter.records import CurvePoint
 from experimenter.rl.curves import plateaued
 from experimenter.rl.episodes import EpisodeLog
+from experimenter.rl.figures import Figures
 from experimenter.rl.job import TrainJob
-from experimenter.rl.ppo import UpdateStats
 from experimenter.rl.state import Best, TrainingState
+from experimenter.rl.stopping import stop, told
 from experimenter.rl.validation import Validation, Validator
 
 __all__ = ["Examiner"]
@@ -34,13 +35,21 @@ class Examiner:
         more = seeds(job.seed, "validation", MORE_EPISODES, "more")
         self.validator = Validator(job.target_environment, (*job.validation_seeds, *more), job.judge)
 
-    def examine(self, state: TrainingState, reach: float, episodes: EpisodeLog, stats: UpdateStats) -> None:
+    def examine(self, state: TrainingState, reach: float, episodes: EpisodeLog, stats: Figures) -> None:
         """Ends a chunk: a new point of the curve, perhaps a new best policy, perhaps a reason to end early."""
         known = state.episode_length or (float(np.mean(episodes.lengths)) if episodes.lengths else None)
         found = self._look(state, known)
         state.curve.append(_point(state.steps, found, reach, episodes, stats))
         if not state.ended and self.job.stop_at_plateau and plateaued(state.curve):
             state.ended = "plateau"
+        if not state.ended and self._goes_on(state):
+            found_stop = stop(state.curve, self.job.design.steps, self.job.stopping, self.job.rival)
+            state.ended = told(found_stop)
+
+    def _goes_on(self, state: TrainingState) -> bool:
+        """Whether the design has a rollout left: what is over is not stopped early."""
+        design = self.job.design
+        return design.steps - state.steps >= design.phases[-1].hyperparameters.rollout
 
     def examine_start(self, state: TrainingState) -> None:
         """What a policy that training starts from can do already: the curve's point at no steps, and the first best."""
@@ -85,9 +94,7 @@ class Examiner:
         return self.job.target is not None and score >= self.job.target
 
 
-def _point(
-    steps: int, found: Validation, reach: float, episodes: EpisodeLog, stats: UpdateStats
-) -> CurvePoint:
+def _point(steps: int, found: Validation, reach: float, episodes: EpisodeLog, stats: Figures) -> CurvePoint:
     return CurvePoint.model_validate(
         {
             "steps": steps,

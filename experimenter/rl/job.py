@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from experimenter.envs.records import Feature
-from experimenter.records import Design, EnvSpec, JudgeSpec, Record
+from experimenter.envs.vectors.kinds import Kind
+from experimenter.records import Design, EnvSpec, JudgeSpec, Record, Rival
 
 __all__ = ["TrainJob"]
 
@@ -15,7 +17,11 @@ class TrainJob(Record):
 
     ``folder`` (absolute) keeps checkpoints, metrics and policies; ``relative`` is the same folder as seen from the
     workspace, for ``PolicyRef.path``. Steps, ``env_steps`` and ``eval_steps`` of the result count from the beginning
-    of the training, also when it continues a shorter one.
+    of the training, also when it continues a shorter one. ``stopping`` names the rules that may end a training of the
+    search before its time (``rl/stopping.py``), and ``rival`` what it is up against then. ``learner`` says whose
+    derivatives PPO follows: those derived by hand or PyTorch's; on its own it takes the former wherever they suffice.
+    ``vector`` is the kind of vector environment that was chosen for the target environment; a phase that it does not
+    fit is trained in a synchronous one.
     """
 
     step: str
@@ -31,8 +37,13 @@ class TrainJob(Record):
     judge: JudgeSpec
     target: float | None = None
     stop_at_plateau: bool = False
+    stopping: Literal["off", "plateau", "forecast"] = "off"
+    rival: Rival | None = None
     allow_unsandboxed: bool = False
     root: str = ""
+    device: Literal["cpu", "cuda"] = "cpu"
+    learner: Literal["auto", "kernels", "autograd"] = "auto"
+    vector: Kind = "sync"
 
     @property
     def workspace(self) -> Path:

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from experimenter.records import Training
     from experimenter.rl.training import Progress, TrainJob
 
-__all__ = ["PPO", "Advantages", "Learner", "Rollout", "UpdateStats", "advantages"]
+__all__ = [
+    "PPO",
+    "Advantages",
+    "Learner",
+    "Rollout",
+    "UpdateStats",
+    "advantages",
+    "explained_variance_of",
+    "minibatches",
+]
 
 Array = NDArray[np.floating[Any]]
 Floats = NDArray[np.float32]
@@ -142,7 +151,7 @@ class Learner:
         sums, norm, count = np.zeros(5), 0.0, 0
         weights = LossWeights(hyper.clip_coef, hyper.ent_coef, hyper.vf_coef)
         for _ in range(hyper.update_epochs):
-            for rows in _minibatches(len(obs), hyper.minibatch_size, rng):
+            for rows in minibatches(len(obs), hyper.minibatch_size, rng):
                 batch = Minibatch(
                     obs[rows],
                     raw[rows],
@@ -157,7 +166,7 @@ class Learner:
                 count += 1
         finite = bool(np.isfinite(sums).all() and np.isfinite(norm) and np.isfinite(self.flat).all())
         policy, critic, entropy, kl, clipped = (float(x) for x in sums / count)
-        explained = _explained(value.reshape(-1), target)
+        explained = explained_variance_of(value.reshape(-1), target)
         return UpdateStats(policy, critic, entropy, kl, clipped, norm / count, explained, finite)
 
     def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
@@ -181,7 +190,7 @@ class Learner:
         return dormant / units if units else 0.0
 
 
-def _minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+def minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """A random split of ``range(n)`` into nearly equal parts of about ``size``."""
     return np.array_split(rng.permutation(n), max(1, round(n / size)))
 
@@ -193,7 +202,7 @@ def _standardised(advantage: Floats) -> Floats:
     return spread
 
 
-def _explained(value: Array, target: Array) -> float:
+def explained_variance_of(value: Array, target: Array) -> float:
     """1 − var(error)/var(target): 1 is a perfect critic, 0 no better than a constant."""
     spread = float(target.var())
     return 1.0 - float((target - value).var()) / spread if spread > 0 else 0.0

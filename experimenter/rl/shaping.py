@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,6 +35,8 @@ class BatchProgram(Protocol):
     def level(self) -> str: ...
 
     def call(self, batch: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]: ...
+
+    def begin(self, batch: Mapping[str, Any]) -> Callable[[], dict[str, NDArray[np.float64]]]: ...
 
 
 @contextmanager
@@ -95,13 +97,21 @@ class Shaper:
 
     def pay(self, experience: Experience) -> Paid:
         """The rewards of one rollout. Raises ProgramRejected when the program breaks its contract."""
+        return self.begin(experience)()
+
+    def begin(self, experience: Experience) -> Callable[[], Paid]:
+        """``pay`` in two: what this returns brings the rewards, which the program works out meanwhile."""
         following = self.extract(flatten(experience.next_raw))
         if self.program is None:
-            return Paid(experience.native, {}, following)
-        batch = self.batch(experience, following)
+            return lambda: Paid(experience.native, {}, following)
+        answer = self.program.begin(self.batch(experience, following))
         shape = experience.native.shape
-        paid = {name: value.reshape(shape) for name, value in self.program.call(batch).items()}
-        return Paid(np.sum(list(paid.values()), axis=0), paid, following)
+
+        def finish() -> Paid:
+            paid = {name: value.reshape(shape) for name, value in answer().items()}
+            return Paid(np.sum(list(paid.values()), axis=0), paid, following)
+
+        return finish
 
     def batch(self, e: Experience, following: FeatureArrays) -> dict[str, Any]:
         """Exactly the fields that the program names, over the T·N rows of a rollout."""

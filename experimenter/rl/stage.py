@@ -9,8 +9,11 @@ from typing import Any
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
+from experimenter.envs.vectors.choosing import Needs, make_vector, usable
+from experimenter.envs.vectors.contract import Vector
 from experimenter.errors import TrainingFault
 from experimenter.policies.policy import Policy
+from experimenter.records import EnvSpec
 from experimenter.rl.acting import starts_for, wrapping
 from experimenter.rl.job import TrainJob
 from experimenter.rl.rollout import Collector
@@ -26,10 +29,12 @@ class Stage:
 
     def __init__(self, job: TrainJob, index: int, policy: Policy) -> None:
         self.index, self.phase = index, job.design.phases[index]
+        self._chosen, self._chosen_for = job.vector, job.target_environment
         self._policy = policy
         self._starts, self._wrap = starts_for(job, index), wrapping(job, index)
         self._split: tuple[int, ...] = ()
-        self._vector: SyncVector | None = None
+        self._vector: Vector | None = None
+        self.collected: Collector
         hyper = self.phase.hyperparameters
         with ExitStack() as stack:
             opening = open_program(self.phase.reward, allow_unsandboxed=job.allow_unsandboxed)
@@ -45,19 +50,26 @@ class Stage:
         if self._vector is None or split != self._split:
             if self._vector is not None:
                 self._vector.close()
-            self._vector = SyncVector([environments[i].environment for i in split], len(split), self._wrap)
+            self._vector = self._made([environments[i].environment for i in split])
             self._split = split
             self._check_spaces(self._vector)
-            if self._starts is not None:
+            if self._starts is not None and isinstance(self._vector, SyncVector):
                 self._starts.attach(self._vector, split)
         return Collector(self._vector, self._policy, self._starts)
 
-    def enter(self, chunk: Chunk, state: TrainingState) -> Collector:
-        """The collector of the chunk that ``state`` stands before, not yet reset."""
-        collector = self.collector(state.chunk)
+    def _made(self, specs: list[EnvSpec]) -> Vector:
+        """Of the kind that was chosen, where it fits these rows; start states and wrappers need a synchronous one."""
+        needs = Needs(starts=self._starts is not None, wrappers=self._wrap is not None)
+        kind = usable(self._chosen, specs, needs, self._chosen_for)
+        return make_vector(kind, specs, len(specs), self._wrap)
+
+    def enter(self, chunk: Chunk, state: TrainingState, reset_seeds: tuple[int, ...]) -> None:
+        """Begins the chunk that ``state`` stands before: every environment starts anew, each with its seed."""
+        self.collected = self.collector(state.chunk)
         if self._starts is not None:
             self._starts.enter(chunk, state)
-        return collector
+        self.collected.reset(reset_seeds)
+        self.shaper.restart()
 
     def rollouts(self, chunk: Chunk) -> Iterator[int]:
         """As many rollouts as were planned, fewer where replayed steps took their place; at least one."""
@@ -74,7 +86,7 @@ class Stage:
             self._vector.close()
         self._stack.close()
 
-    def _check_spaces(self, vector: SyncVector) -> None:
+    def _check_spaces(self, vector: Vector) -> None:
         if self._wrap is not None and space_to_json(vector.action_space) != self._policy.action_space_json:
             raise TrainingFault(
                 f"a wrapper of phase {self.index + 1} gives its environments other actions",

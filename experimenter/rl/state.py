@@ -127,11 +127,11 @@ def _normaliser(value: dict[str, Any] | None) -> Normaliser | None:
     return None if value is None else Normaliser.from_json(value)
 
 
-def save_checkpoint(folder: Path, state: TrainingState) -> None:
-    """Write the state aside and rename it; then drop all but the newest two."""
+def save_checkpoint(folder: Path, state: TrainingState, packed: bytes | None = None) -> None:
+    """Write the state, perhaps ``packed`` already, aside and rename it; then drop all but the newest two."""
     from experimenter.workspace.files import write_atomic
 
-    write_atomic(folder / f"checkpoint-{state.chunk:06d}.bin", pack(state))
+    write_atomic(folder / f"checkpoint-{state.chunk:06d}.bin", pack(state) if packed is None else packed)
     for old in sorted(folder.glob(PATTERN))[:-KEEP]:
         old.unlink(missing_ok=True)
 

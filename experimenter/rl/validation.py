@@ -85,10 +85,10 @@ class Validator:
         return episodes_for(share, chunk_steps, episode_length, len(self.seeds))
 
     def validate(self, policy: Policy, count: int, alive: Callable[[dict[str, Any]], None]) -> Validation:
-        """The first ``count`` seeds in both modes; a tie goes to acting greedily."""
+        """The first ``count`` seeds in each of the policy's modes; a tie goes to acting greedily."""
         made = [
             evaluate(policy, self.target_environment, self.seeds[:count], self.judge, mode, alive)
-            for mode in MODES
+            for mode in policy.head.modes
         ]
         better = max(reversed(made), key=_merit)
         lengths = [length for e in made for length in e.lengths]

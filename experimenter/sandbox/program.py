@@ -7,10 +7,10 @@ A trainer calls it once per rollout and never holds generated code itself. Whate
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = ["ContainedProgram"]
 MAX_COMPONENTS: Final = 32
 _CALL_BYTES: Final = 1 << 24
 _Arrays = dict[tuple[str, ...], np.ndarray]
+T = TypeVar("T")
 
 
 class ContainedProgram:
@@ -86,13 +87,28 @@ class ContainedProgram:
         arrays, or numbers; only ``fields`` are sent, in several messages if they are large. Raises
         ProgramRejected: layer ``contract`` for what the program did or returned, ``limits`` for what it used.
         """
+        return self.begin(batch)()
+
+    def begin(self, batch: Mapping[str, Any]) -> Callable[[], dict[str, np.ndarray]]:
+        """``call`` in two: the batch is on its way when this returns, and what it gave back brings the components.
+
+        Meanwhile the program runs in its own process. One call at a time: finish it before the next begins.
+        """
         if self._rejected is not None:
             raise self._rejected
         if not self._closer.alive:
             self._refuse("it was closed before this call", "Make a new ContainedProgram.")
         count, arrays, numbers = self._select(batch)
-        parts = [self._call(part, numbers, size) for part, size in _parts(arrays, count)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        (first, size), *others = _parts(arrays, count)
+        left = self._sent(first, numbers, size)
+
+        def finish() -> dict[str, np.ndarray]:
+            parts = [self._answered(left, size)]
+            for part, rows in others:
+                parts.append(self._answered(self._sent(part, numbers, rows), rows))
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+        return finish
 
     def _load(self) -> None:
         said = {"kind": "load", "source": self.source, "checked": self._checked}
@@ -101,18 +117,22 @@ class ContainedProgram:
             self._failed(header)
 
     def _exchange(self, message: bytes, max_body: int) -> tuple[dict[str, Any], bytes]:
-        answered = False
+        return self._guarded(lambda: self._worker.exchange(message, self._deadline, max_body))
+
+    def _guarded(self, talk: Callable[[], T]) -> T:
+        """Whatever is said to the process: when it fails, the process is of no more use."""
+        said = False
         try:
-            reply = self._worker.exchange(message, self._deadline, max_body)
-            answered = True
+            found = talk()
+            said = True
         except ProgramRejected as rejected:
             self._rejected = rejected
             raise
         finally:
             # An interrupted exchange leaves half a conversation in the pipes.
-            if not answered:
+            if not said:
                 self.close()
-        return reply
+        return found
 
     def _select(self, batch: Mapping[str, Any]) -> tuple[int, _Arrays, dict[str, float]]:
         wanted = sorted(self.fields) if self._checked else sorted(batch)
@@ -128,9 +148,14 @@ class ContainedProgram:
             raise ValueError("every array of a batch has one row per transition")
         return count, arrays, numbers
 
-    def _call(self, arrays: _Arrays, numbers: dict[str, float], count: int) -> dict[str, np.ndarray]:
-        pieces = messages.encode({"kind": "call", "n": count, "numbers": numbers}, arrays)
-        header, body = self._exchange(b"".join(pieces), MAX_COMPONENTS * count * 8)
+    def _sent(self, arrays: _Arrays, numbers: dict[str, float], count: int) -> memoryview:
+        message = b"".join(messages.encode({"kind": "call", "n": count, "numbers": numbers}, arrays))
+        return self._guarded(lambda: self._worker.send(message))
+
+    def _answered(self, left: memoryview, count: int) -> dict[str, np.ndarray]:
+        """The components of ``count`` rows, whose message was sent but for what is ``left``."""
+        most = MAX_COMPONENTS * count * 8
+        header, body = self._guarded(lambda: self._worker.answer(left, self._deadline, most))
         if header.get("kind") != "result":
             self._failed(header)
         try:

@@ -190,7 +190,21 @@ class Worker:
         Raises ProgramRejected (layer ``limits``) and ends the process when it is late, dies, floods its output,
         outgrows its memory or scratch folder, or breaks the protocol.
         """
-        end, left, incoming = time.monotonic() + seconds, memoryview(message), _Incoming(max_body)
+        return self.answer(self.send(message), seconds, max_body)
+
+    def send(self, message: bytes) -> memoryview:
+        """Sends as much of ``message`` as the pipe takes at once, and gives what is left of it, for ``answer``.
+
+        Raises ProgramRejected when the process has ended.
+        """
+        return self._send(memoryview(message))
+
+    def answer(self, left: memoryview, seconds: float, max_body: int) -> tuple[dict[str, Any], bytes]:
+        """Sends what is ``left`` and waits for the one message that comes back. See ``exchange``.
+
+        The time counts from here: whoever did something else since ``send`` gave the program that much more.
+        """
+        end, incoming = time.monotonic() + seconds, _Incoming(max_body)
         try:
             while not incoming.complete:
                 left = self._step(end, left, incoming)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from experimenter.contracts.knowledge import NewVector, StoredVector, VectorMark
+from experimenter.contracts.knowledge import NewVector, StoredVector, VectorBlock, VectorMark
 from experimenter.workspace.database import Database
 from experimenter.workspace.rows import Part
 
@@ -21,6 +21,7 @@ __all__ = ["Vectors", "WorkspaceVectors"]
 
 _AT_ONCE: Final = 500
 _WHOLE: Final = "SELECT seq, item, text_hash, vector FROM vectors WHERE embedder = ?"
+_NEXT: Final = f"{_WHOLE} AND seq > ? ORDER BY seq LIMIT ?"
 
 
 class WorkspaceVectors:
@@ -37,15 +38,20 @@ class WorkspaceVectors:
             "SELECT seq, item, text_hash FROM vectors WHERE embedder = ? AND seq > ? ORDER BY seq",
             (embedder_id, after),
         )
-        return [VectorMark(*row) for row in rows]
+        return list(map(VectorMark._make, rows))
 
     def vectors(self, embedder_id: str, after: int = 0, limit: int | None = None) -> Sequence[StoredVector]:
         """Vectors numbered above ``after``, in their order, at most ``limit``; one that is damaged has size 0."""
-        rows = self._database.rows(
-            f"{_WHOLE} AND seq > ? ORDER BY seq LIMIT ?",
-            (embedder_id, after, -1 if limit is None else limit),
-        )
+        rows = self._database.rows(_NEXT, (embedder_id, after, -1 if limit is None else limit))
         return [_stored(row) for row in rows]
+
+    def block(self, embedder_id: str, size: int, after: int, limit: int) -> VectorBlock | None:
+        """The whole vectors of ``size`` numbers among the next ``limit`` rows; ``None`` where no row follows.
+
+        What reads every vector of a large workspace: nothing is done row by row but a look at each length.
+        """
+        rows = self._database.rows(_NEXT, (embedder_id, after, limit))
+        return _block(rows, size) if rows else None
 
     def vectors_of(self, embedder_id: str, items: Sequence[str]) -> Sequence[StoredVector]:
         """The vectors of some items, in the order of their numbers; items without one are left out."""
@@ -102,3 +108,16 @@ def _stored(row: tuple[Any, ...]) -> StoredVector:
     whole = isinstance(blob, bytes) and len(blob) % 4 == 0
     vector = np.frombuffer(blob if whole else b"", dtype="<f4")
     return StoredVector(seq, item, text_hash, vector if np.isfinite(vector).all() else vector[:0])
+
+
+def _block(rows: list[tuple[Any, ...]], size: int) -> VectorBlock:
+    import numpy as np
+
+    whole = [row for row in rows if isinstance(row[3], bytes) and len(row[3]) == 4 * size]
+    vectors = np.frombuffer(b"".join([row[3] for row in whole]), dtype="<f4").reshape(-1, size)
+    with np.errstate(all="ignore"):
+        every = np.isfinite(np.vdot(vectors, vectors))
+    if not every:
+        finite = np.isfinite(vectors).all(axis=1)
+        whole, vectors = [row for row, good in zip(whole, finite, strict=True) if good], vectors[finite]
+    return VectorBlock(rows[-1][0], tuple(r[1] for r in whole), tuple(r[2] for r in whole), vectors)

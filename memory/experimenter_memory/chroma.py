@@ -8,38 +8,58 @@ questions made from its own content; until it does, its search is widened, and w
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from experimenter.contracts import StoredVector, VectorStore
+from experimenter.contracts import VectorBlock, VectorStore
 from experimenter_memory.audit import audit
 from experimenter_memory.folder import discard, open_manifest, write_manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ChromaIndex"]
+__all__ = ["FEW", "ChromaIndex"]
 
 _BATCH: Final = 2_500
-# How many records a search visits: the second is tried where the first fails the audit.
-_WIDTHS: Final = (4096, 16_384)
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 # A quarter more vectors than at the last audit: it is asked again.
 _GROWN: Final = 1.25
-_HNSW: Final = {
-    "space": "cosine",
-    "ef_construction": 60,
-    "max_neighbors": 24,
-    "ef_search": _WIDTHS[0],
-    "sync_threshold": 5_000,
-}
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """How carefully a graph is made, how many records its searches visit at first, and what an audit asks of it."""
+
+    construction: int
+    width: int
+    questions: int
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "space": "cosine",
+            "ef_construction": self.construction,
+            "max_neighbors": 24,
+            "ef_search": self.width,
+            "sync_threshold": 5_000,
+        }
+
+
+# So few vectors are all visited at every search: a graph that is made in a third of the time is enough.
+FEW: Final = 6_000
+_COARSE: Final = _Graph(20, 8_192, 96)
+_FINE: Final = _Graph(60, 4_096, 288)
 
 
 class ChromaIndex:
-    """Distinct texts' vectors by text hash. ``seq`` is the last number followed, ``fit`` whether it may answer."""
+    """Distinct texts' vectors by text hash. ``seq`` is the last number followed, ``fit`` whether it may answer.
 
-    def __init__(self, folder: Path, embedder_id: str, size: int, store: VectorStore) -> None:
+    Up to ``few`` vectors the graph is a coarse one; when more have come, a finer one is made.
+    """
+
+    def __init__(self, folder: Path, embedder_id: str, size: int, store: VectorStore, few: int = FEW) -> None:
         self.fit = False
+        self._few = few
         self._folder, self._embedder, self._size, self._store = folder, embedder_id, size, store
         self._begin(open_manifest(folder))
 
@@ -53,8 +73,11 @@ class ChromaIndex:
             discard(self._folder)
             told = None
         self._client = _client(self._folder)
+        few = len(self._store.marks(self._embedder)) <= self._few
         self._collection = self._client.get_or_create_collection(
-            self.name, embedding_function=None, configuration={"hnsw": dict(_HNSW)}
+            self.name,
+            embedding_function=None,
+            configuration={"hnsw": (_COARSE if few else _FINE).settings()},
         )
         told = told or {}
         self.seq: int = told.get("seq", 0)
@@ -93,45 +116,54 @@ class ChromaIndex:
 
     def advance(self) -> bool:
         """Takes up the next vectors; true while there are more. The last call of a row audits."""
-        page = self._store.vectors(self._embedder, self.seq, _BATCH)
-        if page and self._was_dropped():
+        block = self._store.block(self._embedder, self._size, self.seq, _BATCH)
+        if block and self._was_dropped():
             self._restart()
             return True
-        if page:
-            self._add(page)
-            self.seq = page[-1].seq
+        if block:
+            self._add(block)
+            self.seq = block.seq
+            return True
+        if len(self._texts) > self._few and self._graph() is _COARSE:
+            self._restart()
             return True
         if len(self._texts) > self._audited * _GROWN:
             self._audit()
         return False
+
+    def _graph(self) -> _Graph:
+        made = self._collection.configuration_json["hnsw"]["ef_construction"]
+        return _COARSE if made == _COARSE.construction else _FINE
 
     def _was_dropped(self) -> bool:
         """Whether most of what is here has left the workspace, as after a reindex."""
         there = {mark.text_hash for mark in self._store.marks(self._embedder) if mark.seq <= self.seq}
         return len(there & self._texts) < len(self._texts) / 2
 
-    def _add(self, page: Any) -> None:
-        fresh: dict[str, StoredVector] = {}
-        for one in page:
-            if one.text_hash in self._texts or one.vector.shape != (self._size,):
-                continue
-            if one.vector.any():
-                fresh[one.text_hash] = one
-            else:
-                self._skipped.add(one.text_hash)
+    def _add(self, block: VectorBlock) -> None:
+        fresh: dict[str, int] = {}
+        length = (block.vectors**2).sum(axis=1)
+        for place, text in enumerate(block.text_hashes):
+            if not length[place]:
+                self._skipped.add(text)
+            elif text not in self._texts:
+                fresh[text] = place
         if fresh:
-            self._collection.add(ids=list(fresh), embeddings=[one.vector for one in fresh.values()])
+            self._collection.add(ids=list(fresh), embeddings=block.vectors[list(fresh.values())])
             self._texts.update(fresh)
 
     def _audit(self) -> None:
-        """Widens the search until it agrees with a scan."""
-        self.fit = False
-        for width in _WIDTHS:
+        """Doubles the width of the search until it agrees with a scan, and once more: the questions are a sample."""
+        graph, every = self._graph(), len(self._texts)
+        width, self.fit = graph.width, False
+        while not self.fit:
             self._widen(width)
-            self.fit = audit(self._store, self._embedder, self._size, self.nearest)
-            if self.fit:
+            self.fit = audit(self._store, self._embedder, self._size, self.nearest, graph.questions)
+            if width >= every:
                 break
-        self._audited = len(self._texts)
+            width *= 2
+        self._widen(width)
+        self._audited = every
 
     def _widen(self, width: int) -> None:
         if self._collection.configuration_json["hnsw"]["ef_search"] == width:

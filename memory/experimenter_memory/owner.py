@@ -85,7 +85,7 @@ class IndexProcess:
 
     def _start(self) -> None:
         self._starts += 1
-        command = [sys.executable, "-m", "experimenter_memory.worker", *self._arguments]
+        command = [sys.executable, "-P", "-m", "experimenter_memory.worker", *self._arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
             self._process = subprocess.Popen(

@@ -45,7 +45,7 @@ class Session:
         self._table = VectorTable(self.embedder.id, self.embedder.size)
         self._shelf = Shelf(())
         self._hashes: dict[str, str] = {}
-        self._places: dict[str, list[int]] = {}
+        self._places: dict[str, list[int]] | None = None
         self._checked: tuple[int, int] | None = None
         self._columns: tuple[tuple[int, int], np.ndarray] | None = None
 
@@ -69,10 +69,7 @@ class Session:
             if len(self._hashes) > 4 * len(texts) + _MOST_REMEMBERED:
                 self._hashes = {}
             self._hashes.update((text, digest(text)) for text in texts if text not in self._hashes)
-            self._places = {}
-            for place, text in enumerate(texts):
-                self._places.setdefault(self._hashes[text], []).append(place)
-            self._checked = self._columns = None
+            self._checked = self._columns = self._places = None
         return self._shelf
 
     def _embed_missing(self, shelf: Shelf) -> None:
@@ -95,8 +92,9 @@ class Session:
         self.store.put_vectors(self.embedder.id, rows)
 
     def _read_marks(self) -> None:
-        for mark in self.store.marks(self.embedder.id, self._seq):
-            self._known[mark.item], self._seq = mark.text_hash, mark.seq
+        if marks := self.store.marks(self.embedder.id, self._seq):
+            self._known.update((item, text_hash) for _, item, text_hash in marks)
+            self._seq = marks[-1].seq
 
     def _by_scan(self, shelf: Shelf, asked: Asked, question: np.ndarray, limit: int) -> tuple[Recalled, ...]:
         import numpy as np
@@ -113,7 +111,7 @@ class Session:
 
     def _stand(self, shelf: Shelf) -> np.ndarray:
         """Where each item's vector stands in the table; what was damaged in the store is embedded again."""
-        self._table.update(self.store)
+        self._table.update(self.store, len(self._known))
         if self._columns is None or self._columns[0] != (id(shelf), len(self._table)):
             names = [item.id for item in shelf.items]
             columns = self._table.columns(names)
@@ -158,7 +156,8 @@ class Session:
         near = self._index.nearest(question, CANDIDATES) if self._index else None
         if near is None:
             return None
-        places = np.array([p for text, _ in near for p in self._places.get(text, ())], dtype=np.int64)
+        standing = self._by_text(shelf)
+        places = np.array([p for text, _ in near for p in standing.get(text, ())], dtype=np.int64)
         first = self._exact(shelf, places, question)
         if first is None:
             return None
@@ -172,6 +171,14 @@ class Session:
         if second is None:
             return None
         return shelf.best(asked, np.concatenate([places, more]), np.concatenate([first, second]), limit)
+
+    def _by_text(self, shelf: Shelf) -> dict[str, list[int]]:
+        """Where the items of each text hash stand on the shelf; only an index asks by text."""
+        if self._places is None:
+            self._places = {}
+            for place, item in enumerate(shelf.items):
+                self._places.setdefault(self._hashes[item.text], []).append(place)
+        return self._places
 
     def _exact(self, shelf: Shelf, places: np.ndarray, question: np.ndarray) -> np.ndarray | None:
         """Exact meanings (m,) of some items, read from the store; ``None`` when one of them has no whole vector."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from experimenter.contracts import VectorStore
+from experimenter.contracts import VectorBlock, VectorStore
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["VectorTable"]
 
-_PAGE: Final = 2_000
+# So few that a page is still in the processor's cache when it is turned on its side.
+_PAGE: Final = 256
 _ROOM: Final = 1_024
 # Above this share of numbers that are not zero, one product over all of them is quicker.
 _SPARSE: Final = 0.4
@@ -36,27 +37,31 @@ class VectorTable:
     def __len__(self) -> int:
         return len(self._columns)
 
-    def update(self, store: VectorStore) -> None:
-        """Reads every vector that is newer than the last one read; damaged ones count as absent."""
-        while page := store.vectors(self._embedder, self.seq, _PAGE):
-            whole = {one.item: one.vector for one in page if one.vector.shape == self._matrix.shape[:1]}
-            self._take(whole)
-            self.seq = page[-1].seq
+    def update(self, store: VectorStore, expected: int = 0) -> None:
+        """Reads every vector that is newer than the last one read; damaged ones count as absent.
 
-    def _take(self, vectors: dict[str, np.ndarray]) -> None:
-        import numpy as np
+        ``expected`` is how many there are in all, where it is known: room for them is made at once.
+        """
+        while block := store.block(self._embedder, len(self._matrix), self.seq, _PAGE):
+            self._take(block, expected)
+            self.seq = block.seq
 
-        if vectors:
-            columns = [self._columns.setdefault(item, len(self._columns)) for item in vectors]
-            self._grow()
-            self._matrix[:, columns] = np.array(list(vectors.values())).T
+    def _take(self, block: VectorBlock, expected: int) -> None:
+        known = self._columns
+        columns = [known.setdefault(item, len(known)) for item in block.items]
+        if columns:
+            self._grow(expected)
+            first, last = columns[0], columns[-1] + 1
+            whole_row = columns == list(range(first, last))
+            self._matrix[:, slice(first, last) if whole_row else columns] = block.vectors.T
 
-    def _grow(self) -> None:
+    def _grow(self, expected: int) -> None:
         import numpy as np
 
         size, room = self._matrix.shape
         if len(self._columns) > room:
-            larger = np.zeros((size, max(len(self._columns), int(room * 1.5)) + _ROOM), np.float32)
+            wanted = max(len(self._columns), expected, int(room * 1.5)) + _ROOM
+            larger = np.empty((size, wanted), np.float32)
             larger[:, :room] = self._matrix
             self._matrix = larger
 
@@ -73,7 +78,7 @@ class VectorTable:
         told = np.flatnonzero(question)
         count = len(self._columns)
         if len(told) > _SPARSE * len(question):
-            dense: np.ndarray = (question @ self._matrix)[:count]
+            dense: np.ndarray = question @ self._matrix[:, :count]
             return dense
         total, part = np.zeros(count, np.float32), np.empty(count, np.float32)
         for number in told:

@@ -1,7 +1,7 @@
 """Turns a policy into one file that other runtimes load, and writes it only when it acts as the policy does.
 
 The normaliser is always inside. Where observations are one array of real numbers, the file reads them as they come;
-categories, images and dictionaries are encoded first by the policy's pipeline, and the metadata says so.
+categories, images, text and dictionaries are encoded first by the policy's pipeline, and the metadata says so.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from experimenter.envs.images import ImagePart
 from experimenter.errors import ExperimenterError
 from experimenter.identity import canonical_json
-from experimenter.policies.actions import CategoricalHead
+from experimenter.policies.actions import CategoricalHead, Said
 from experimenter.policies.policy import Policy
+from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
 from experimenter.records import Skill
 from experimenter.workspace.files import write_atomic
 
-__all__ = ["OBSERVATIONS", "TOLERANCE", "Checked", "Form", "Graph", "convert", "graph_of"]
+__all__ = ["OBSERVATIONS", "TOLERANCE", "Checked", "Form", "Graph", "Sight", "convert", "graph_of"]
 
 Form = Literal["onnx", "torchscript"]
 Floats = NDArray[np.float32]
@@ -31,11 +33,26 @@ OBSERVATIONS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """The convolutions that come first: where the image lies among the inputs, and for each layer its weight
+    (filters, channels, kernel, kernel), bias (filters,) and stride."""
+
+    image: ImagePart
+    layers: tuple[tuple[Floats, Floats, int], ...]
+
+    def beside(self, inputs: int) -> tuple[tuple[int, int], ...]:
+        """The columns, from and to, that are no part of the image."""
+        ranges = (0, self.image.offset), (self.image.offset + self.image.size, inputs)
+        return tuple((start, end) for start, end in ranges if end > start)
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
-    """What an exported file computes, as arrays: normalise, clip, layers, head.
+    """What an exported file computes, as arrays: normalise, clip, convolutions where there are any, layers, head.
 
     ``layers`` are (weight (in, out), bias (out,)); the last one is the head. ``sizes`` and ``start`` are of
-    categorical actions, ``middle``, ``half``, ``low``, ``high``, ``log_std`` of continuous ones.
+    categorical actions, ``middle``, ``half``, ``low``, ``high``, ``log_std`` of continuous ones. ``said`` is what the
+    last layer's outputs are (``Policy.said``): the squashed ones are means and then logarithms of deviations.
     """
 
     inputs: int
@@ -52,10 +69,19 @@ class Graph:
     low: Floats
     high: Floats
     log_std: Floats
+    said: Said = "distribution"
+    sight: Sight | None = None
 
     @property
     def categorical(self) -> bool:
         return bool(self.sizes)
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Names of the file's outputs, in order."""
+        if self.categorical:
+            return "action", "q_values" if self.said == "values" else "logits"
+        return "action", "mean", "log_std"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +97,14 @@ class Checked:
 
 
 def graph_of(policy: Policy) -> Graph:
-    """The arrays of a policy's actor."""
+    """The arrays of a policy's actor. Raises ExperimenterError for one that remembers."""
     from experimenter.policies.normaliser import CLIP
+
+    if policy.shape.memory:
+        raise ExperimenterError(
+            "This policy remembers what it saw, and the files of other runtimes hold one step without a memory.",
+            "Export the skill as a folder or .zip: this package plays it from there.",
+        )
 
     params, head, normaliser = policy.params, policy.head, policy.normaliser
     hidden = [
@@ -95,8 +127,21 @@ def graph_of(policy: Policy) -> Graph:
         half=none if categorical else _plain(getattr(head, "half")),  # noqa: B009
         low=none if categorical else _plain(getattr(head, "low")),  # noqa: B009
         high=none if categorical else _plain(getattr(head, "high")),  # noqa: B009
-        log_std=none if categorical else _plain(params["actor.log_std"]),
+        log_std=_plain(params["actor.log_std"]) if "actor.log_std" in params else none,
+        said=policy.said,
+        sight=_sight(policy),
     )
+
+
+def _sight(policy: Policy) -> Sight | None:
+    shape, params = policy.shape, policy.params
+    if shape.image is None:
+        return None
+    layers = []
+    for i, layer in enumerate(shape.convolution):
+        weight = _plain(params[f"convolution.{i}.weight"].transpose(3, 2, 0, 1))
+        layers.append((weight, _plain(params[f"convolution.{i}.bias"]), layer.stride))
+    return Sight(shape.image, tuple(layers))
 
 
 def convert(policy: Policy, skill: Skill, form: Form, destination: Path, seen: Any) -> Checked:
@@ -143,13 +188,12 @@ def _metadata(policy: Policy, skill: Skill, graph: Graph) -> dict[str, str]:
         if raw(policy)
         else "encoded observations: run them through the policy's pipeline first"
     )
-    gives = "action, logits" if graph.categorical else "action, mean, log_std"
     return {
         "skill": skill.name,
         "environment": canonical_json(skill.environment),
         "policy_hash": skill.policy.hash,
         "reads": reads,
-        "gives": gives,
+        "gives": ", ".join(graph.gives),
         "acts": policy.action_mode,
         "pipeline": canonical_json(policy.pipeline.to_json()),
         "observation_space": canonical_json(policy.observation_space_json),
@@ -164,14 +208,21 @@ def _check(graph: Graph, policy: Policy, run: Runner, inputs: Floats) -> Checked
     normal = inputs if policy.normaliser is None else policy.normaliser.apply(inputs)
     wanted = actor_output(policy.params, policy.shape, normal)
     told = run(inputs)
-    names = {"logits": wanted} if graph.categorical else {"mean": wanted}
-    if not graph.categorical:
-        names["log_std"] = np.broadcast_to(graph.log_std, wanted.shape)
-        names["action"] = policy.head.execute(policy.head.greedy(wanted)).reshape(wanted.shape)
+    names = {graph.gives[1]: wanted} if graph.categorical else _continuous(graph, policy, wanted)
     difference = max(_difference(told[name], expected) for name, expected in names.items())
     if not difference <= TOLERANCE:
         raise _unlike(f"its numbers differ by up to {difference:.3g}")
     return Checked(difference, len(inputs), _ties(graph, policy, wanted, told["action"]))
+
+
+def _continuous(graph: Graph, policy: Policy, wanted: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    if graph.said == "squashed":
+        mean, free = np.split(wanted, 2, axis=1)
+        log_std = np.clip(free, LOG_STD_MIN, LOG_STD_MAX)
+    else:
+        mean, log_std = wanted, np.broadcast_to(graph.log_std, wanted.shape)
+    action = policy.head.execute(policy.head.greedy(wanted)).reshape(mean.shape)
+    return {"action": action, "mean": mean, "log_std": log_std}
 
 
 def _difference(told: NDArray[Any], expected: NDArray[Any]) -> float:

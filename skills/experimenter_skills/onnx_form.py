@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experimenter.errors import NotFound
-from experimenter_skills.exporting import Graph, Runner
+from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
+from experimenter_skills.exporting import Graph, Runner, Sight
 
 __all__ = ["build", "runner"]
 
@@ -57,7 +58,8 @@ def build(graph: Graph, metadata: Mapping[str, str]) -> bytes:
     onnx = _onnx()
     writer, kinds = _Writer(), onnx.TensorProto
     out = _perceptron(writer, graph)
-    outputs = _categorical(writer, graph, out) if graph.categorical else _gaussian(writer, graph, out)
+    head = _categorical if graph.categorical else _squashed if graph.said == "squashed" else _gaussian
+    outputs = head(writer, graph, out)
     seen = onnx.helper.make_tensor_value_info("observation", kinds.FLOAT, ["batch", graph.inputs])
     told = [
         onnx.helper.make_tensor_value_info(name, kinds.INT64 if integer else kinds.FLOAT, shape)
@@ -82,11 +84,38 @@ def _perceptron(writer: _Writer, graph: Graph) -> str:
         limits = (writer.constant(np.array(limit, np.float32)) for limit in (-graph.clip, graph.clip))
         at = writer.node("Clip", at, *limits)
     kind = "Tanh" if graph.activation == "tanh" else "Relu"
+    if graph.sight is not None:
+        at = _convolutions(writer, graph.sight, graph.inputs, kind, at)
     for weight, bias in graph.layers[:-1]:
         at = writer.node(kind, writer.with_constant("Add", writer.with_constant("MatMul", at, weight), bias))
     weight, bias = graph.layers[-1]
-    name = "logits" if graph.categorical else "mean"
+    name = "" if graph.said == "squashed" else graph.gives[1]
     return writer.with_constant("Add", writer.with_constant("MatMul", at, weight), bias, name=name)
+
+
+def _convolutions(writer: _Writer, sight: Sight, inputs: int, kind: str, read: str) -> str:
+    """The image through its layers, then everything else beside what comes out."""
+    image, axes = sight.image, writer.constant(np.array([1], np.int64))
+
+    def columns(start: int, end: int) -> str:
+        ends = (writer.constant(np.array([at], np.int64)) for at in (start, end))
+        return writer.node("Slice", read, *ends, axes)
+
+    height, width, channels = image.shape
+    dims = (channels, height, width) if image.channels_first else image.shape
+    at = columns(image.offset, image.offset + image.size)
+    at = writer.with_constant("Reshape", at, np.array([-1, *dims], np.int64))
+    if not image.channels_first:
+        at = writer.node("Transpose", at, perm=[0, 3, 1, 2])
+    for weight, bias, stride in sight.layers:
+        arrays = writer.constant(weight), writer.constant(bias)
+        kernel = list(weight.shape[2:])
+        at = writer.node(
+            kind, writer.node("Conv", at, *arrays, kernel_shape=kernel, strides=[stride, stride])
+        )
+    flat = writer.node("Flatten", writer.node("Transpose", at, perm=[0, 2, 3, 1]), axis=1)
+    beside = [columns(*found) for found in sight.beside(inputs)]
+    return writer.node("Concat", flat, *beside, axis=1) if beside else flat
 
 
 Outputs = list[tuple[str, bool, list[str | int]]]
@@ -102,14 +131,30 @@ def _categorical(writer: _Writer, graph: Graph, logits: str) -> Outputs:
     joined = writer.node("Concat", *chosen, axis=1)
     if graph.single:
         writer.node("Squeeze", writer.with_constant("Add", joined, graph.start), axes, name="action")
-        return [("action", True, ["batch"]), ("logits", False, ["batch", int(edges[-1])])]
+        return [("action", True, ["batch"]), (logits, False, ["batch", int(edges[-1])])]
     writer.with_constant("Add", joined, graph.start, name="action")
-    return [("action", True, ["batch", len(graph.sizes)]), ("logits", False, ["batch", int(edges[-1])])]
+    return [("action", True, ["batch", len(graph.sizes)]), (logits, False, ["batch", int(edges[-1])])]
+
+
+def _squashed(writer: _Writer, graph: Graph, out: str) -> Outputs:
+    d, axes = len(graph.middle), writer.constant(np.array([1], np.int64))
+    edges = [writer.constant(np.array([at], np.int64)) for at in (0, d, 2 * d)]
+    mean = writer.node("Slice", out, edges[0], edges[1], axes, name="mean")
+    free = writer.node("Slice", out, edges[1], edges[2], axes)
+    limits = (writer.constant(np.array(limit, np.float32)) for limit in (LOG_STD_MIN, LOG_STD_MAX))
+    writer.node("Clip", free, *limits, name="log_std")
+    _moved(writer, graph, writer.node("Tanh", mean))
+    return [(name, False, ["batch", d]) for name in graph.gives]
+
+
+def _moved(writer: _Writer, graph: Graph, raw: str) -> None:
+    """The action: stretched over the space and held inside it."""
+    scaled = writer.with_constant("Add", writer.with_constant("Mul", raw, graph.half), graph.middle)
+    writer.with_constant("Min", writer.with_constant("Max", scaled, graph.low), graph.high, name="action")
 
 
 def _gaussian(writer: _Writer, graph: Graph, mean: str) -> Outputs:
-    scaled = writer.with_constant("Add", writer.with_constant("Mul", mean, graph.half), graph.middle)
-    writer.with_constant("Min", writer.with_constant("Max", scaled, graph.low), graph.high, name="action")
+    _moved(writer, graph, mean)
     zero = writer.with_constant("Mul", mean, np.zeros_like(graph.log_std))
     writer.with_constant("Add", zero, graph.log_std, name="log_std")
     shape: list[str | int] = ["batch", len(graph.log_std)]

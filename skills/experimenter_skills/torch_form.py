@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from experimenter.errors import NotFound
 from experimenter.identity import canonical_json
-from experimenter_skills.exporting import Graph, Runner
+from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
+from experimenter_skills.exporting import Graph, Runner, Sight
 
 __all__ = ["build", "runner"]
 
@@ -43,6 +45,22 @@ def build(graph: Graph, metadata: Mapping[str, str]) -> bytes:
     return out.getvalue()
 
 
+def _seen(torch: Any, module: Any, graph: Graph, sight: Sight, row: Any) -> Any:
+    """The image of rows (n, inputs) through its layers, then everything else beside what comes out."""
+    (height, width, channels), image = sight.image.shape, sight.image
+    at = row[:, image.offset : image.offset + image.size]
+    if image.channels_first:
+        at = at.reshape(-1, channels, height, width)
+    else:
+        at = at.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+    for index, (_, _, stride) in enumerate(sight.layers):
+        filters, shift = getattr(module, f"of_filters_{index}"), getattr(module, f"of_shift_{index}")
+        at = torch.conv2d(at, filters, shift, stride)
+        at = torch.tanh(at) if graph.activation == "tanh" else torch.relu(at)
+    beside = [row[:, start:end] for start, end in sight.beside(graph.inputs)]
+    return torch.cat([at.permute(0, 2, 3, 1).flatten(1), *beside], dim=1)
+
+
 def _module(torch: Any, graph: Graph) -> Any:
     tensors = {
         "mean": graph.mean,
@@ -54,6 +72,9 @@ def _module(torch: Any, graph: Graph) -> Any:
         "log_std": graph.log_std,
         "start": graph.start,
     }
+    sight = graph.sight
+    for index, (filters, shift, _) in enumerate(sight.layers if sight else ()):
+        tensors |= {f"filters_{index}": filters, f"shift_{index}": shift}
     for index, (weight, bias) in enumerate(graph.layers):
         tensors |= {f"weight_{index}": weight, f"bias_{index}": bias}
 
@@ -71,12 +92,20 @@ def _module(torch: Any, graph: Graph) -> Any:
             at = observation
             if graph.mean is not None:
                 at = ((at - self.of_mean) * self.of_scale).clamp(-graph.clip, graph.clip)
+            at = at if sight is None else _seen(torch, self, graph, sight, at)
             last = len(graph.layers) - 1
             for index in range(last):
                 at = at @ getattr(self, f"of_weight_{index}") + getattr(self, f"of_bias_{index}")
                 at = torch.tanh(at) if graph.activation == "tanh" else torch.relu(at)
             out = at @ getattr(self, f"of_weight_{last}") + getattr(self, f"of_bias_{last}")
+            if graph.said == "squashed":
+                return self.squashed(out)
             return self.chosen(out) if graph.categorical else self.moved(out)
+
+        def squashed(self, out: Any) -> Any:
+            mean, free = torch.split(out, len(graph.middle), dim=1)
+            log_std = free.clamp(LOG_STD_MIN, LOG_STD_MAX)
+            return self.inside(torch.tanh(mean)), mean, log_std
 
         def chosen(self, logits: Any) -> Any:
             parts = torch.split(logits, list(graph.sizes), dim=1)
@@ -84,10 +113,11 @@ def _module(torch: Any, graph: Graph) -> Any:
             return (action[:, 0] if graph.single else action), logits
 
         def moved(self, mean: Any) -> Any:
-            action = torch.minimum(
-                torch.maximum(self.of_middle + self.of_half * mean, self.of_low), self.of_high
-            )
-            return action, mean, self.of_log_std.expand_as(mean)
+            return self.inside(mean), mean, self.of_log_std.expand_as(mean)
+
+        def inside(self, raw: Any) -> Any:
+            stretched = self.of_middle + self.of_half * raw
+            return torch.minimum(torch.maximum(stretched, self.of_low), self.of_high)
 
     return Actor().eval()
 
@@ -95,15 +125,16 @@ def _module(torch: Any, graph: Graph) -> Any:
 def runner(data: bytes) -> Runner:
     """Loads the saved module again and runs it."""
     torch = _torch()
+    extra = {METADATA: ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loaded = torch.jit.load(io.BytesIO(data))
+        loaded = torch.jit.load(io.BytesIO(data), _extra_files=extra)
+    names = json.loads(extra[METADATA])["gives"].split(", ")
 
     def run(inputs: NDArray[np.float32]) -> Mapping[str, NDArray[Any]]:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             told = [tensor.numpy() for tensor in loaded(torch.from_numpy(np.ascontiguousarray(inputs)))]
-        names = ("action", "logits") if len(told) == 2 else ("action", "mean", "log_std")
         return dict(zip(names, told, strict=True))
 
     return run

@@ -20,7 +20,10 @@ from experimenter.records import Network
 
 BOX = spaces.Box(-1.0, 1.0, (2, 3), np.float64)
 NESTED = spaces.Dict(
-    {"arm": spaces.Dict({"angle": BOX, "said": spaces.Text(4)}), "goal": spaces.Tuple([spaces.Discrete(3)])}
+    {
+        "arm": spaces.Dict({"angle": BOX, "more": spaces.Sequence(spaces.Discrete(3))}),
+        "goal": spaces.Tuple([spaces.Discrete(3)]),
+    }
 )
 
 
@@ -82,10 +85,12 @@ def test_a_seed_repeats_what_is_sampled():
     assert drawn[0] == drawn[1] and len(set(drawn)) == 3
 
 
-def test_text_may_be_left_out_and_lists_are_numbers():
+def test_what_is_not_read_may_be_left_out_and_lists_are_numbers():
     actor = Actor(between(NESTED, spaces.Discrete(4)))
     bare = {"arm": {"angle": np.full((2, 3), 0.5).tolist()}, "goal": [2]}
-    assert actor.act(bare) == actor.act({"arm": {"angle": np.full((2, 3), 0.5), "said": "go"}, "goal": (2,)})
+    assert actor.act(bare) == actor.act(
+        {"arm": {"angle": np.full((2, 3), 0.5), "more": (1, 2)}, "goal": (2,)}
+    )
 
 
 @pytest.mark.parametrize(

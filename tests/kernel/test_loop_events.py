@@ -14,8 +14,9 @@ from experimenter.loop.assemble import open_context
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.reflect import _reflect
 from experimenter.loop.nodes.train import _train
+from experimenter.loop.orders import Order
 from experimenter.loop.preparation import prepare
-from experimenter.loop.trainings import Order, train_all
+from experimenter.loop.trainings import train_all
 from experimenter.records import Candidate, Design, Phase, Task, WeightedEnv
 from experimenter.rl.metrics import spent
 from experimenter.testing import ScriptedPlanner

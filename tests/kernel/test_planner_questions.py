@@ -286,6 +286,9 @@ def test_lessons_name_lever_effect_and_faults() -> None:
     assert "-120" in answer.skill_description
     missed = PLANNER.answer(question.model_copy(update={"target": -110.0}))
     assert not missed.keep_skill
+    lucky = PLANNER.answer(question.model_copy(update={"repeated": False}))
+    assert "not trained again" in lucky.sentence and "raised" not in lucky.sentence
+    assert not lucky.keep_skill
     nothing = PLANNER.answer(question.model_copy(update={"effect": 1.0}))
     assert "none of 1" in nothing.sentence
     assert not nothing.keep_skill
@@ -328,3 +331,11 @@ def test_a_success_test_is_refused_with_the_way_out(planner) -> None:
     answer = planner.answer(WriteSuccessTest(goal=goal_of(card), card=card))
     assert isinstance(answer, Refusal)
     assert "--judge" in answer.reason
+
+
+def test_a_reflection_says_that_a_lead_was_not_repeated_only_where_it_was_not() -> None:
+    card = CARDS["pendulum"]
+    question = Reflect(goal=goal_of(card), card=card, lever="reward", attempts=(), effect=1.0)
+    assert "repeated" not in question.model_dump(mode="json")
+    again = question.model_copy(update={"repeated": False})
+    assert Reflect.model_validate(again.model_dump(mode="json")) == again

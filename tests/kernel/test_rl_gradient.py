@@ -1,4 +1,5 @@
-"""The hand-derived gradient of the whole loss equals automatic differentiation's, for every kind of action."""
+"""The hand-derived gradient of the whole loss equals automatic differentiation's, for every kind of action: that of
+the engine's own PyTorch path, and that of torch's distributions, which nothing of ours stands in."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import pytest
 
 from experimenter.policies.actions import ActionHead, CategoricalHead, GaussianHead
 from experimenter.policies.network import Params, Shape, initial_params, views
+from experimenter.rl.autograd import AutogradLearner
 from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
 
 torch = pytest.importorskip("torch")
@@ -83,6 +85,28 @@ def test_gradient_equals_autograd(kind: str, activation: str, hidden: tuple[int,
         expected = np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy()
         scale = max(1e-8, float(np.abs(expected).max()))
         assert np.abs(gradient[name] - expected).max() / scale < 1e-5, name
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("hidden", [(), (16,), (16, 12)])
+def test_both_paths_of_the_engine_agree(kind: str, activation: str, hidden: tuple[int, ...]) -> None:
+    rng, head = np.random.default_rng(3), HEADS[kind]
+    shape = Shape(5, hidden, head.outputs, head.log_std, activation)  # type: ignore[arg-type]
+    flat = initial_params(shape, rng).astype(np.float64)
+    flat += rng.normal(0, 0.3, flat.shape)
+    params = views(flat, shape)
+    batch = _batch(shape, head, params, rng)
+
+    by_hand = np.zeros_like(flat)
+    parts = loss_and_gradient(params, shape, head, batch, WEIGHTS, views(by_hand, shape))
+    told, by_torch = AutogradLearner(shape, head, flat).loss_and_gradient(batch, WEIGHTS)
+
+    for name in ("policy", "value", "entropy", "approx_kl", "clip_share"):
+        assert getattr(told, name) == pytest.approx(getattr(parts, name), rel=1e-10), name
+    for name, array in views(by_torch, shape).items():
+        scale = max(1e-8, float(np.abs(array).max()))
+        assert np.abs(array - views(by_hand, shape)[name]).max() / scale < 1e-5, name
 
 
 def test_gradient_of_float32_stays_float32() -> None:

@@ -107,6 +107,10 @@ class _Recorder:
         self.fields = frozenset(fields)
         self.batches: list[dict] = []
 
+    def begin(self, batch):
+        found = self.call(batch)
+        return lambda: found
+
     def call(self, batch):
         self.batches.append(dict(batch))
         n = len(batch["elapsed"])

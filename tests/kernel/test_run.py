@@ -284,7 +284,7 @@ def test_a_runner_that_cannot_begin_is_an_error_and_not_a_run_that_ended_well(
     agent = Experimenter("CartPole-v1", **small)
     run = agent.prepare("keep it up", name="none")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ExperimenterError, match="before the run began: .*a broken") as caught:
+    with pytest.raises(ExperimenterError, match=r"before the run began: .*a broken") as caught:
         launch.start(workspace, run)
     assert "runner.log" in caught.value.hint
 
@@ -306,7 +306,9 @@ def test_a_faulty_environment_is_named_before_the_first_step(small, env, words):
 
 
 def test_a_fault_that_shows_late_ends_the_run_with_what_to_do(small, workspace):
-    agent = Experimenter("faulty_envs:FaultyStep-v0", kwargs={"at": 45}, **small | {"card_steps": 40})
+    agent = Experimenter(
+        "faulty_envs:FaultyStep-v0", kwargs={"at": 45}, **small | {"card_steps": 40, "vector": "sync"}
+    )
     with pytest.raises(ExperimenterError, match="fell apart"):
         agent.run("try", name="late")
     found = agent.result("late")

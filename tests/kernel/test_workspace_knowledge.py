@@ -70,6 +70,31 @@ def test_a_damaged_vector_is_read_as_none_at_all(store, blob):
     assert found.vector.size == 0
 
 
+@pytest.mark.parametrize("blob", [b"odd", b"\xff\xff\xff\xff\x00\x00\x00\x00", "text", b"longer than it"])
+def test_a_block_holds_the_whole_vectors_of_many_rows_and_counts_the_damaged_ones(store, blob):
+    vectors = store.vector_store("hash")
+    vectors.put_vectors("e-1", [a_vector(f"lesson:{i}", i / 8, f"text {i}") for i in range(6)])
+    numbers = [mark.seq for mark in vectors.marks("e-1")]
+    store._database.rows("UPDATE vectors SET vector = ? WHERE item IN ('lesson:1', 'lesson:3')", (blob,))
+    first = vectors.block("e-1", 2, 0, 4)
+    assert (first.seq, first.items, first.text_hashes) == (
+        numbers[3],
+        ("lesson:0", "lesson:2"),
+        ("text 0", "text 2"),
+    )
+    assert first.vectors.tolist() == [[0.0, 0.0], [0.25, 0.0]]
+    second = vectors.block("e-1", 2, first.seq, 4)
+    assert (second.seq, second.items) == (numbers[5], ("lesson:4", "lesson:5"))
+    assert vectors.block("e-1", 2, second.seq, 4) is None
+    assert vectors.block("e-1", 3, 0, 4).items == ()
+
+
+def test_numbers_too_large_to_be_squared_are_whole_all_the_same(store):
+    vectors = store.vector_store("hash")
+    vectors.put_vectors("e-1", [a_vector("lesson:a", 3e38), a_vector("lesson:b")])
+    assert vectors.block("e-1", 2, 0, 9).items == ("lesson:a", "lesson:b")
+
+
 def test_forgetting_takes_testimonies_and_vectors_along(store):
     store.finish_step("one", "a", "note", {}, lesson=lesson(), skill=skill(), testimonies=[a_testimony()])
     vectors = store.vector_store("hash")

@@ -246,6 +246,10 @@ def test_flags_remember_what_happened_during_a_replay(tmp_path: Path) -> None:
     class Program:
         fields, level = frozenset({"now.up", "now.ever_up", "next.ever_up"}), "none"
 
+        def begin(self, batch):
+            found = self.call(batch)
+            return lambda: found
+
         def call(self, batch):
             return {name.replace(".", "_"): np.asarray(batch[name], dtype=float) for name in self.fields}
 

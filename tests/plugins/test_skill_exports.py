@@ -49,6 +49,37 @@ def policy_for(seeing, acting, activation="tanh", hidden=(16, 16), normalised=Tr
     return Policy(pipeline, normaliser, network, params, space_to_json(seeing), space_to_json(acting))
 
 
+def off_policy(said):
+    """What SAC or DQN leaves: an actor without a critic."""
+    acting = ACTIONS["discrete"] if said == "values" else spaces.Box(-2.0, 3.0, (3,), np.float32)
+    rng, network = np.random.default_rng(5), Network(hidden=(16, 16), activation="relu")
+    pipeline = Pipeline.for_space(PLANE)
+    policy = Policy(pipeline, None, network, {}, space_to_json(PLANE), space_to_json(acting), said=said)
+    policy.params = views(rng.normal(0, 0.3, policy.shape.size).astype(np.float32), policy.shape)
+    return policy
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("said", ["squashed", "values"])
+def test_what_off_policy_algorithms_leave_is_exported_identically(tmp_path, form, said):
+    policy, path = off_policy(said), tmp_path / "policy"
+    seen = met() / 20
+    assert convert(policy, skill(), form, path, seen).difference <= TOLERANCE
+    told = run(form, path.read_bytes(), seen.reshape(-1, 6))
+    out = policy.outputs(seen)
+    np.testing.assert_allclose(told[0], policy.act(seen, "greedy", np.random.default_rng(0)), atol=TOLERANCE)
+    gives = metadata(form, path.read_bytes())["gives"]
+    if said == "values":
+        assert gives == "action, q_values"
+        np.testing.assert_allclose(told[1], out, atol=TOLERANCE)
+    else:
+        assert gives == "action, mean, log_std" and (out[:, 3:] > 2.0).any(), (
+            "some deviations are at their bound"
+        )
+        np.testing.assert_allclose(told[1], out[:, :3], atol=TOLERANCE)
+        np.testing.assert_allclose(told[2], np.clip(out[:, 3:], -20.0, 2.0), atol=TOLERANCE)
+
+
 def skill():
     return Skill(
         name="a-skill",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from filelock import FileLock
 from memory_samples import WORDS, an_item, answers, asking, random_items, random_questions
 
+from experimenter.contracts import NewVector
 from experimenter.workspace.store import Workspace
+from experimenter_memory.chroma import ChromaIndex
 from experimenter_memory.folder import FOLDER, LOCK
+from experimenter_memory.owner import IndexProcess
 from experimenter_memory.vector import VectorMemory
 
 
@@ -122,12 +126,54 @@ def test_an_index_of_another_embedder_is_thrown_away(built, tmp_path, indexed):
     root, expected = built
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)
-    manifest = copy / FOLDER / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("hash-1-1024", "hash-0-1024"))
     with Workspace.open(copy) as workspace:
-        store = workspace.vector_store("hash")
+        store, items, questions = workspace.vector_store("hash"), random_items(400), random_questions(6)
+        _index_of_another_embedder(store)
+        assert _embedder_of(copy) == "other-1-1024"
+        assert answers(indexed, items, store, questions) == expected
         assert indexed.index_ready(store)
-        assert answers(indexed, random_items(400), store, random_questions(6)) == expected
+        assert answers(indexed, items, store, questions) == expected
+        indexed.close()
+        assert _embedder_of(copy) == "hash-1-1024"
+
+
+def _index_of_another_embedder(store):
+    """The same texts with vectors that say something else, indexed and closed in good order."""
+    mine = store.vectors("hash-1-1024")
+    turned = [NewVector(one.item, one.text_hash, one.vector[::-1]) for one in mine]
+    store.put_vectors("other-1-1024", turned)
+    process = IndexProcess(store.root, "other-1-1024", 1024)
+    assert process.settled(store.marks("other-1-1024")[-1].seq, 60)
+    process.close()
+
+
+def _embedder_of(root):
+    return json.loads((root / FOLDER / "manifest.json").read_text())["embedder"]
+
+
+def test_an_index_that_outgrows_its_coarse_graph_gets_a_finer_one(store, tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((60, 8)).astype("f4")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [NewVector(f"lesson:{i}", f"text {i}", vector) for i, vector in enumerate(vectors)]
+    store.put_vectors("e-1", rows[:20])
+    index = ChromaIndex(tmp_path / "chroma", "e-1", 8, store, few=40)
+    _follow(index)
+    coarse = _carefulness(index)
+    store.put_vectors("e-1", rows[20:])
+    _follow(index)
+    assert index.fit and _carefulness(index) > coarse
+    assert {name for name, _ in index.nearest(rows[0].vector, 60)} == {row.text_hash for row in rows}
+    index.close()
+
+
+def _follow(index):
+    while index.advance():
+        pass
+
+
+def _carefulness(index):
+    return index._collection.configuration_json["hnsw"]["ef_construction"]
 
 
 def test_an_index_newer_or_older_than_the_truth_is_brought_in_line(built, tmp_path, indexed):

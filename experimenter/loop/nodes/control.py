@@ -14,6 +14,7 @@ from experimenter.judge.controls import control_names, native_design, plan_contr
 from experimenter.loop.arms import run_arm
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.state import LoopState
+from experimenter.loop.vectors import wide
 from experimenter.records import Arm
 from experimenter.results import inherited_steps
 
@@ -48,9 +49,13 @@ def budget_of_control(ctx: RunContext) -> int:
 
 def _native(ctx: RunContext) -> tuple[Arm, Ledger]:
     from experimenter.rl.defaults import default_hyperparameters, default_network
+    from experimenter.rl.offpolicy.settings import settled
 
     plan = plan_control("native", budget_of_control(ctx), ctx.plan.confirm_seeds, ctx.seed)
-    design = native_design(plan, ctx.card.spec, default_hyperparameters(ctx.card), default_network(ctx.card))
+    hyper = default_hyperparameters(ctx.card, batched=wide(ctx))
+    algorithm = ctx.settings.algorithm
+    plain = native_design(plan, ctx.card.spec, hyper, default_network(ctx.card, algorithm))
+    design = settled(plain.model_copy(update={"algorithm": algorithm}))
     return run_arm(ctx, "native", design, plan.seeds, cycle=ctx.plan.epoch, role="control"), Ledger()
 
 

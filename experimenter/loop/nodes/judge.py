@@ -6,9 +6,9 @@ from langgraph.runtime import Runtime
 
 from experimenter.loop.contest import Contest, hold_contest, validation_seeds
 from experimenter.loop.context import Outcome, RunContext, read_many
+from experimenter.loop.judgings import judge_all
 from experimenter.loop.nodes.train import trained
 from experimenter.loop.state import LoopState
-from experimenter.loop.trainings import judge_all
 from experimenter.records import Candidate
 
 

@@ -74,6 +74,7 @@ def _lesson(ctx: RunContext, trial: Trial) -> tuple[Lesson | None, tuple[NewEven
         baseline=attempt(before[0], before[1], True) if before else None,
         effect=trial.effect,
         target=target(ctx),
+        repeated=trial.accepted or (trial.effect or 0.0) <= 0.0,
     )
     try:
         answer = ctx.ask(question)

@@ -8,13 +8,17 @@ from langgraph.runtime import Runtime
 
 from experimenter.events import NewEvent
 from experimenter.identity import seeds
+from experimenter.loop.contest import validation_seeds
 from experimenter.loop.context import Outcome, RunContext, read_many
+from experimenter.loop.judgings import judge_all
 from experimenter.loop.nodes.check import checked
+from experimenter.loop.orders import Order
 from experimenter.loop.plan import Rung, rungs
+from experimenter.loop.rivals import given_up, rival
 from experimenter.loop.state import LoopState
-from experimenter.loop.trainings import Order, stored_training, train_all
+from experimenter.loop.trainings import stored_training, train_all
 from experimenter.loop.view import standing, target
-from experimenter.records import Candidate, Record, Training
+from experimenter.records import Candidate, Design, Record, Training
 
 
 class RungEnd(Record):
@@ -41,6 +45,7 @@ def trained(ctx: RunContext, cycle: int) -> tuple[Candidate, ...]:
 def _train(ctx: RunContext, cycle: int) -> Outcome:
     candidates = list(checked(ctx, cycle))
     alive = [index for index, item in enumerate(candidates) if not item.discarded]
+    _judge_starts(ctx, cycle, [candidates[index].design for index in alive])
     ladder = rungs(len(alive), ctx.plan.design_steps, ctx.plan.chunk_steps)
     for number, rung in enumerate(ladder):
         alive = _drop(candidates, alive, rung.keep, number)
@@ -51,6 +56,14 @@ def _train(ctx: RunContext, cycle: int) -> Outcome:
         if not go_on:
             break
     return Outcome(value=[item.model_dump(mode="json") for item in candidates])
+
+
+def _judge_starts(ctx: RunContext, cycle: int, designs: Sequence[Design]) -> None:
+    """What a policy from memory is worth as it came, before anything trains beside it: no learning step is spent."""
+    starts = [design.start for design in designs if design.start is not None]
+    if starts:
+        told = [(start, ctx.card.spec) for start in starts]
+        judge_all(ctx, told, validation_seeds(ctx), cycle, f"t{cycle}:as it came")
 
 
 def _climb(
@@ -67,7 +80,7 @@ def _climb(
 def _rung(
     ctx: RunContext, cycle: int, candidates: list[Candidate], alive: list[int], rung: Rung, number: int
 ) -> Outcome:
-    orders = [_order(ctx, cycle, candidates[index], index, rung, number) for index in alive]
+    orders = [_order(ctx, cycle, candidates, index, rung, number) for index in alive]
     trainings = train_all(ctx, orders, give_up=_search_clock(ctx))
     after = _advanced(candidates, alive, trainings, number)
     left = _still(after, alive)
@@ -98,11 +111,14 @@ def _advance(candidate: Candidate, training: Training | None, rung: int) -> Cand
     if training is None:
         late = "" if candidate.training else "the search ran out of time before its first rung"
         return candidate.model_copy(update={"discarded": late})
-    discarded = f"training failed: {training.error}" if training.status == "failed" else ""
+    discarded = f"training failed: {training.error}" if training.status == "failed" else given_up(training)
     return candidate.model_copy(update={"training": training, "rung": rung, "discarded": discarded})
 
 
-def _order(ctx: RunContext, cycle: int, candidate: Candidate, index: int, rung: Rung, number: int) -> Order:
+def _order(
+    ctx: RunContext, cycle: int, candidates: Sequence[Candidate], index: int, rung: Rung, number: int
+) -> Order:
+    candidate = candidates[index]
     return Order(
         design=candidate.design,
         seed=seeds(ctx.seed, ctx.train_role, 1, cycle)[0],
@@ -114,6 +130,8 @@ def _order(ctx: RunContext, cycle: int, candidate: Candidate, index: int, rung: 
         validation="search",
         rung=number,
         before=candidate.training,
+        stopping=ctx.settings.early_stopping,
+        rival=rival(ctx, cycle, candidates, index),
     )
 
 

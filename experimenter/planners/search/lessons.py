@@ -37,6 +37,9 @@ def _outcome(question: Reflect, best: Attempt, ran: int) -> str:
     if abs(question.effect) <= noise(question.card):
         none = f"none of {ran} trained with the {question.lever} lever moved the true return"
         return f"On {where}, {none}; the best, {what}, gave {reached}."
+    if not question.repeated:
+        lead = f"{what} led by {question.effect:.4g} in one training, with {reached}"
+        return f"On {where}, {lead}; it was not trained again, so this may be luck, and it was not kept."
     verb = "raised" if question.effect > 0 else "lowered"
     return f"On {where}, {what} {verb} the true return by {abs(question.effect):.4g}, to {reached}."
 
@@ -99,7 +102,11 @@ def _worth_keeping(question: Reflect, best: Attempt) -> bool:
         return best.true_return >= question.target
     baseline = question.baseline.true_return if question.baseline else None
     size = abs(baseline) if baseline is not None else 0.0
-    return question.effect is not None and question.effect > max(0.1 * size, 2 * noise(question.card))
+    return (
+        question.repeated
+        and question.effect is not None
+        and question.effect > max(0.1 * size, 2 * noise(question.card))
+    )
 
 
 def _description(question: Reflect, best: Attempt) -> str:

@@ -1,0 +1,1 @@
+"""Vector environments of several kinds behind one contract, and the choice among them."""

@@ -1,0 +1,107 @@
+"""Members trained side by side come to what they would have come to alone; one that fails leaves the others be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experimenter.errors import EnvironmentFault, ProgramRejected
+from experimenter.records import EnvSpec, Hyperparameters, RewardProgram
+from experimenter.rl import population
+from experimenter.rl.population import train_population
+from experimenter.rl.training import TrainJob, train
+from tests.kernel.rl_samples import CARTPOLE, MOUNTAIN_CAR, SMALL, job, lasting, phase, quiet
+
+LEAN = RewardProgram(
+    name="lean", source='def reward(t):\n    return {"low": 1.0 - np.abs(t.next_obs[:, 2])}\n'
+)
+UNKNOWN = RewardProgram(name="unknown", source='def reward(t):\n    return {"a": t.next.nowhere}\n')
+
+
+def member(folder: Path, number: int, **change: object) -> TrainJob:
+    """One of several: its own seed, learning rate and reward, the same rollouts."""
+    hyper = SMALL.model_copy(
+        update={"learning_rate": 1e-3 * (1 + number), "normalize_rewards": number % 2 == 0}
+    )
+    reward = LEAN if number == 2 else None
+    made = job(
+        folder / str(number),
+        phase(CARTPOLE, steps=1024, hyper=hyper, reward=reward),
+        seed=11 + number,
+        vector="native",
+        step=f"s{number}",
+    )
+    return made.model_copy(update=change)
+
+
+def test_each_member_gets_to_the_bit_what_it_gets_alone(tmp_path: Path) -> None:
+    alone = [train(member(tmp_path / "alone", number), quiet) for number in range(5)]
+    heard: set[str] = set()
+    ended = train_population(
+        [member(tmp_path / "together", number) for number in range(5)], lambda step, _: heard.add(step)
+    )
+    assert [one.step for one in ended] == ["s0", "s1", "s2", "s3", "s4"] and heard == {e.step for e in ended}
+    for one, other in zip(ended, alone, strict=True):
+        assert one.training is not None and lasting(one.training) == lasting(other)
+
+
+def test_they_are_in_fact_collected_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    collect = population.together
+    monkeypatch.setattr(
+        population, "together", lambda wanted, joint: groups.append(len(wanted)) or collect(wanted, joint)
+    )
+    train_population([member(tmp_path, number) for number in range(4)], lambda *_: None)
+    assert 4 in groups and len(groups) >= 1024 // SMALL.rollout - 2
+
+
+def test_members_may_differ_in_what_their_batches_share_and_in_length(tmp_path: Path) -> None:
+    """Another width, another environment, a shorter training: served in turn, none held up by the others."""
+    wide = Hyperparameters(num_envs=8, num_steps=16, minibatch_size=32, update_epochs=2)
+    jobs = [
+        member(tmp_path, 0),
+        member(tmp_path, 1, until=256),
+        job(tmp_path / "w", phase(CARTPOLE, steps=512, hyper=wide), vector="native", step="w"),
+        job(tmp_path / "m", phase(MOUNTAIN_CAR, steps=512), environment=MOUNTAIN_CAR, step="m"),
+    ]
+    ended = train_population(jobs, lambda *_: None)
+    assert [one.training.steps for one in ended if one.training] == [1024, 256, 512, 512]
+    assert lasting(ended[2].training) == lasting(train(_elsewhere(jobs[2], tmp_path / "a"), quiet))
+
+
+def _elsewhere(one: TrainJob, folder: Path) -> TrainJob:
+    return one.model_copy(update={"folder": str(folder / "runs" / "t"), "relative": "runs/t"})
+
+
+def test_a_member_that_fails_ends_alone(tmp_path: Path) -> None:
+    faulty = EnvSpec(id="faulty_envs:FaultyStep-v0", kwargs={"at": 9})
+    jobs = [
+        member(tmp_path, 0),
+        job(tmp_path / "f", phase(faulty, steps=1024), environment=faulty, step="f"),
+        job(tmp_path / "u", phase(CARTPOLE, steps=1024, reward=UNKNOWN), vector="native", step="u"),
+        member(tmp_path, 3),
+    ]
+    ended = train_population(jobs, lambda *_: None)
+    assert isinstance(ended[1].error, EnvironmentFault) and isinstance(ended[2].error, ProgramRejected)
+    for place, number in ((0, 0), (3, 3)):
+        assert lasting(ended[place].training) == lasting(train(member(tmp_path / "alone", number), quiet))
+
+
+def test_a_killed_population_goes_on_where_each_member_was(tmp_path: Path) -> None:
+    expected = train_population([member(tmp_path / "whole", number) for number in range(3)], lambda *_: None)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step: str, data: dict) -> None:
+        if step == "s1" and data["steps"] >= 640:
+            raise Killed
+
+    jobs = [member(tmp_path / "killed", number) for number in range(3)]
+    with pytest.raises(Killed):
+        train_population(jobs, kill)
+    again = train_population(jobs[::-1], lambda *_: None)[::-1]
+    for one, other in zip(again, expected, strict=True):
+        assert lasting(one.training) == lasting(other.training)
+    assert sum(one.training.wasted_env_steps for one in again) > 0
