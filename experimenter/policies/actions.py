@@ -98,12 +98,12 @@ class CategoricalHead(ActionHead):
 
     def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
         raw = np.empty((len(out), self.width), dtype=np.int64)
+        lying = np.ascontiguousarray(out.T)
         for i, part in enumerate(self.parts):
-            logits = out[:, part]
-            weights = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
-            edges = np.add.accumulate(weights, axis=1)
-            passed = edges[:, :-1] < noise[:, i : i + 1] * edges[:, -1:]
-            raw[:, i] = passed[:, 0] if passed.shape[1] == 1 else np.add.reduce(passed, axis=1)
+            logits = lying[part]
+            edges = np.add.accumulate(np.exp(logits - np.maximum.reduce(logits, axis=0)), axis=0)
+            passed = edges[:-1] < noise[:, i] * edges[-1]
+            raw[:, i] = passed[0] if len(passed) == 1 else np.add.reduce(passed, axis=0)
         return raw
 
     def execute(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -111,27 +111,28 @@ class CategoricalHead(ActionHead):
         return executed[:, 0] if self.single else executed
 
     def forward(self, out: Array, log_std: Array | None, raw: NDArray[Any]) -> HeadGradient:
-        log_all, p_all = np.empty_like(out), np.empty_like(out)
-        log_prob, entropy = np.zeros(len(out), out.dtype), np.zeros((len(out), self.width), out.dtype)
-        rows = np.arange(len(out))
+        # A choice on each row: sums over a few choices are quick across rows, and slow along them.
+        lying, rows = np.ascontiguousarray(out.T), np.arange(len(out))
+        log_all, p_all = np.empty_like(lying), np.empty_like(lying)
+        log_prob, entropy = np.zeros(len(out), out.dtype), np.empty((self.width, len(out)), out.dtype)
         for i, part in enumerate(self.parts):
-            logits = out[:, part] - out[:, part].max(axis=1, keepdims=True)
+            logits = lying[part] - np.maximum.reduce(lying[part], axis=0)
             weights = np.exp(logits)
-            total = weights.sum(axis=1, keepdims=True)
-            log_all[:, part] = logits - np.log(total)
-            p_all[:, part] = weights / total
-            entropy[:, i] = -(p_all[:, part] * log_all[:, part]).sum(axis=1)
-            log_prob += log_all[rows, part.start + raw[:, i]]
-        return HeadGradient(log_prob, entropy.sum(axis=1), (log_all, p_all, entropy, raw))
+            total = np.add.reduce(weights, axis=0)
+            np.subtract(logits, np.log(total), out=log_all[part])
+            np.divide(weights, total, out=p_all[part])
+            entropy[i] = -np.add.reduce(p_all[part] * log_all[part], axis=0)
+            log_prob += log_all[part.start + raw[:, i], rows]
+        return HeadGradient(log_prob, np.add.reduce(entropy, axis=0), (log_all, p_all, entropy, raw))
 
     def backward(self, made: HeadGradient, d_log_prob: Array, d_entropy: float) -> tuple[Array, Array | None]:
         log_all, p_all, entropy, raw = made.saved
-        d_out: Array = p_all * -d_log_prob[:, None]
-        rows = np.arange(len(d_out))
+        d_out: Array = p_all * -d_log_prob
+        rows = np.arange(d_out.shape[1])
         for i, part in enumerate(self.parts):
-            d_out[rows, part.start + raw[:, i]] += d_log_prob
-            d_out[:, part] -= d_entropy * p_all[:, part] * (log_all[:, part] + entropy[:, i : i + 1])
-        return d_out, None
+            d_out[part.start + raw[:, i], rows] += d_log_prob
+            d_out[part] -= d_entropy * p_all[part] * (log_all[part] + entropy[i])
+        return np.ascontiguousarray(d_out.T), None
 
 
 class GaussianHead(ActionHead):

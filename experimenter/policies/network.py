@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from experimenter.envs.images import ImagePart
 from experimenter.policies.convolution import convolved, sizes
 from experimenter.policies.recurrence import remembered
+from experimenter.policies.scratch import Scratch
 from experimenter.records import Convolution
 
 __all__ = [
@@ -169,12 +170,15 @@ def features(params: Params, shape: Shape, x: Array) -> Array:
     return remembered(params, seen, before) if shape.memory else seen
 
 
-def hidden_layers(params: Params, shape: Shape, x: Array) -> list[Array]:
-    """Activations (2, n, width) of every hidden layer for what the perceptrons read (n, features)."""
+def hidden_layers(params: Params, shape: Shape, x: Array, scratch: Scratch | None = None) -> list[Array]:
+    """Activations (2, n, width) of every hidden layer for what the perceptrons read (n, features); in ``scratch``,
+    where given, until it is used for the next."""
     layers: list[Array] = []
     h: Array = x
     for i in range(len(shape.hidden)):
-        z = np.matmul(h, params[f"hidden.{i}.weight"])
+        weight = params[f"hidden.{i}.weight"]
+        size = (len(weight), len(x), weight.shape[2])
+        z = np.matmul(h, weight, out=scratch.array(f"layer {i}", size, x.dtype) if scratch else None)
         z += params[f"hidden.{i}.bias"]
         h = activate(z, shape.activation)
         layers.append(h)

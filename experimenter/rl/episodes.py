@@ -38,17 +38,24 @@ class EpisodeLog:
             self._running = np.zeros((2 + len(components), self.num_envs))
         stacked = np.stack([native, shaped, *components.values()], axis=1)
         ended: list[Floats] = []
-        for t in range(len(native)):
-            self._running += stacked[t]
-            self._steps += 1
-            for i in np.flatnonzero(done[t]):
+        start = 0
+        for t in np.flatnonzero(done.any(axis=1)).tolist():
+            self._run_on(stacked[start : t + 1])
+            for i in np.flatnonzero(done[t]).tolist():
                 ended.append(self._running[:, i].copy())
                 self.lengths.append(int(self._steps[i]))
                 self._running[:, i] = 0.0
                 self._steps[i] = 0
+            start = t + 1
+        self._run_on(stacked[start:])
         self.finished.extend(ended)
         self.recent.extend(ended)
         return ended
+
+    def _run_on(self, stretch: Floats) -> None:
+        """Adds steps (t, rows, N) in their order, in which no episode ended but perhaps at the last."""
+        self._running = np.add.reduce(np.concatenate([self._running[None], stretch]), axis=0)
+        self._steps += len(stretch)
 
     def mean(self, row: int, *, recent: bool = False) -> float | None:
         """Mean over finished episodes of the native (0), shaped (1) or a component's (2 + i) sum."""

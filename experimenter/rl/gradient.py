@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from experimenter.policies.actions import ActionHead
 from experimenter.policies.network import Params, Shape, hidden_layers
+from experimenter.policies.scratch import Scratch
 
 __all__ = ["LossParts", "LossWeights", "Minibatch", "loss_and_gradient"]
 
@@ -49,14 +50,21 @@ class LossParts:
 
 
 def loss_and_gradient(
-    params: Params, shape: Shape, head: ActionHead, batch: Minibatch, weights: LossWeights, gradient: Params
+    params: Params,
+    shape: Shape,
+    head: ActionHead,
+    batch: Minibatch,
+    weights: LossWeights,
+    gradient: Params,
+    scratch: Scratch,
 ) -> LossParts:
     """The clipped surrogate, half the squared value error, and the entropy bonus (Schulman et al. 2017).
 
-    Writes d(policy + vf_coef · value − ent_coef · entropy) into ``gradient``'s arrays, named like ``params``.
+    Writes d(policy + vf_coef · value − ent_coef · entropy) into ``gradient``'s arrays, named like ``params``, and
+    works in ``scratch``.
     """
     n = len(batch.obs)
-    layers = hidden_layers(params, shape, batch.obs)
+    layers = hidden_layers(params, shape, batch.obs, scratch)
     top = layers[-1] if layers else np.broadcast_to(batch.obs, (2, *batch.obs.shape))
     out = top[0] @ params["actor.weight"] + params["actor.bias"]
     value = (top[1] @ params["critic.weight"])[:, 0] + params["critic.bias"][0]
@@ -71,7 +79,7 @@ def loss_and_gradient(
 
     d_out, d_std = head.backward(made, d_log_prob, -weights.ent_coef / n)
     d_value = (weights.vf_coef / n) * error
-    _backward(params, shape, batch.obs, layers, d_out, d_value[:, None], gradient)
+    _backward(params, shape, batch.obs, layers, d_out, d_value[:, None], gradient, scratch)
     if d_std is not None:
         gradient["actor.log_std"][:] = d_std
     return LossParts(
@@ -96,6 +104,7 @@ def _backward(
     d_out: Array,
     d_value: Array,
     gradient: Params,
+    scratch: Scratch,
 ) -> None:
     """From the derivatives by both heads' outputs to those by every weight."""
     top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
@@ -105,14 +114,23 @@ def _backward(
     d_value.sum(axis=0, out=gradient["critic.bias"])
     if not layers:
         return
-    d_h = np.empty_like(top)
+    d_h = scratch.array("by the top layer", top.shape, top.dtype)
     np.matmul(d_out, params["actor.weight"].T, out=d_h[0])
     np.multiply(d_value, params["critic.weight"].T, out=d_h[1])
     for i in range(len(layers) - 1, -1, -1):
-        h = layers[i]
-        d_z = d_h * (1.0 - np.square(h)) if shape.activation == "tanh" else d_h * (h > 0)
+        d_z = _through(shape.activation, layers[i], d_h, scratch.array(f"by sum {i}", d_h.shape, d_h.dtype))
         d_z.sum(axis=1, keepdims=True, out=gradient[f"hidden.{i}.bias"])
         below = layers[i - 1].transpose(0, 2, 1) if i else obs.T
         np.matmul(below, d_z, out=gradient[f"hidden.{i}.weight"])
         if i:
-            d_h = np.matmul(d_z, params[f"hidden.{i}.weight"].transpose(0, 2, 1))
+            d_h = scratch.array(f"by layer {i - 1}", layers[i - 1].shape, d_z.dtype)
+            np.matmul(d_z, params[f"hidden.{i}.weight"].transpose(0, 2, 1), out=d_h)
+
+
+def _through(activation: str, h: Array, d_h: Array, out: Array) -> Array:
+    """Derivatives by what went into the activation, given its values and the derivatives by those."""
+    if activation == "tanh":
+        np.square(h, out=out)
+        np.subtract(1.0, out, out=out)
+        return np.multiply(d_h, out, out=out)
+    return np.multiply(d_h, h > 0, out=out)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from experimenter.policies.actions import ActionHead
 from experimenter.policies.network import Shape, hidden_layers, views
+from experimenter.policies.scratch import Scratch
 from experimenter.records import Hyperparameters
 from experimenter.rl.adam import Adam, clip_norm
 from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
@@ -123,6 +124,7 @@ class Learner:
         self.adam = Adam(shape.size)
         self._flat_gradient = np.zeros_like(flat)
         self._gradient = views(self._flat_gradient, shape)
+        self._scratch = Scratch()
 
     def next_values(self, rollout: Rollout, value: Floats) -> Floats:
         """(T, N) values of what truly followed each step."""
@@ -159,7 +161,9 @@ class Learner:
                     _standardised(gae.advantage.reshape(-1)[rows]),
                     target[rows],
                 )
-                loss = loss_and_gradient(self.params, self.shape, self.head, batch, weights, self._gradient)
+                loss = loss_and_gradient(
+                    self.params, self.shape, self.head, batch, weights, self._gradient, self._scratch
+                )
                 norm += clip_norm(self._flat_gradient, hyper.max_grad_norm)
                 self.adam.step(self.flat, self._flat_gradient, rate)
                 sums += (loss.policy, loss.value, loss.entropy, loss.approx_kl, loss.clip_share)

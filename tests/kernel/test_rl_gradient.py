@@ -8,6 +8,7 @@ import pytest
 
 from experimenter.policies.actions import ActionHead, CategoricalHead, GaussianHead
 from experimenter.policies.network import Params, Shape, initial_params, views
+from experimenter.policies.scratch import Scratch
 from experimenter.rl.autograd import AutogradLearner
 from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
 
@@ -74,7 +75,7 @@ def test_gradient_equals_autograd(kind: str, activation: str, hidden: tuple[int,
     batch = _batch(shape, head, params, rng)
 
     gradient = views(np.zeros_like(flat), shape)
-    parts = loss_and_gradient(params, shape, head, batch, WEIGHTS, gradient)
+    parts = loss_and_gradient(params, shape, head, batch, WEIGHTS, gradient, Scratch())
 
     tensors = {name: torch.tensor(array, requires_grad=True) for name, array in params.items()}
     loss = _torch_loss(tensors, shape, head, batch)
@@ -99,7 +100,7 @@ def test_both_paths_of_the_engine_agree(kind: str, activation: str, hidden: tupl
     batch = _batch(shape, head, params, rng)
 
     by_hand = np.zeros_like(flat)
-    parts = loss_and_gradient(params, shape, head, batch, WEIGHTS, views(by_hand, shape))
+    parts = loss_and_gradient(params, shape, head, batch, WEIGHTS, views(by_hand, shape), Scratch())
     told, by_torch = AutogradLearner(shape, head, flat).loss_and_gradient(batch, WEIGHTS)
 
     for name in ("policy", "value", "entropy", "approx_kl", "clip_share"):
@@ -119,7 +120,7 @@ def test_gradient_of_float32_stays_float32() -> None:
     out = head.forward(np.ones((3, 4), np.float32), None, np.zeros((3, 1), np.int64))
     assert out.log_prob.dtype == out.entropy.dtype == np.float32
     gradient = views(np.zeros(shape.size, np.float32), shape)
-    loss_and_gradient(params, shape, head, small, WEIGHTS, gradient)
+    loss_and_gradient(params, shape, head, small, WEIGHTS, gradient, Scratch())
     d_out, _ = head.backward(out, np.ones(3, np.float32), -0.01)
     assert d_out.dtype == np.float32
 
