@@ -24,7 +24,7 @@ _EXTRAS: Final = (
     ("minilm", ("onnxruntime", "tokenizers"), "For --embedder minilm"),
     ("openai", ("openai",), "For --embedder openai:MODEL"),
     ("onnx", ("onnx", "onnxruntime"), "To export policies as ONNX"),
-    ("torch", ("torch",), "For convolutions, memory, SAC, DQN, and TorchScript"),
+    ("torch", ("torch",), "For convolutions, memory, a graphics card, and TorchScript"),
     ("envpool", ("envpool",), "For --vector envpool"),
     ("video", ("imageio_ffmpeg",), "To write MP4 films"),
 )

@@ -103,14 +103,14 @@ def _function(role: str, kind: str) -> Callable[[dict[str, Any], Progress], dict
 
 
 def _reporter(job: str, wire_out: int) -> Progress:
-    """Sends progress at most once a second, which is also the sign of life that the executor listens for."""
-    last = 0.0
+    """Sends progress at most once a second, of each member where there are several, which is also the sign of life
+    that the executor listens for."""
+    last: dict[Any, float] = {}
 
     def report(data: dict[str, Any]) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PROGRESS_SECONDS:
-            last = now
+        now, member = time.monotonic(), data.get("member")
+        if now - last.get(member, 0.0) >= PROGRESS_SECONDS:
+            last[member] = now
             write_all(wire_out, pack({"id": job, "progress": data}))
 
     return report

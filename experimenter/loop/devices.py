@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from experimenter.config import Settings
 from experimenter.envs.records import EnvCard
+from experimenter.errors import UsageError
 
 if TYPE_CHECKING:
     from experimenter.loop.context import RunContext
@@ -26,10 +27,23 @@ def choice_for(settings: Settings, card: EnvCard) -> DeviceChoice:
     from experimenter.rl.defaults import default_hyperparameters, default_network
     from experimenter.rl.devices import choose_device
 
+    if settings.algorithm != "ppo":
+        return _without(settings)
     pipeline = Pipeline.for_space(space_from_json(card.observation_space), card.spec.family)
     head = head_for(space_from_json(card.action_space))
     shape = shape_for(pipeline.size, default_network(card), head, find_image(pipeline.parts))
     return choose_device(settings.device, shape, default_hyperparameters(card).minibatch_size)
+
+
+def _without(settings: Settings) -> DeviceChoice:
+    from experimenter.rl.devices import DeviceChoice
+
+    name = settings.algorithm.upper()
+    if settings.device == "cuda":
+        raise UsageError(
+            f"{name} trains on the CPU only.", "Leave --device out, or train with --algorithm ppo."
+        )
+    return DeviceChoice(device="cpu", reason=f"{name} has kernels for the CPU only")
 
 
 def device_of(ctx: RunContext) -> Device:

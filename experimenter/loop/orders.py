@@ -10,7 +10,7 @@ from experimenter.contracts import Job
 from experimenter.identity import digest, seeds
 from experimenter.loop.context import RunContext
 from experimenter.loop.devices import device_of
-from experimenter.loop.vectors import vector_of
+from experimenter.loop.vectors import cores_each, vector_of
 from experimenter.records import Design, Rival, Training
 
 __all__ = ["VALIDATION_EPISODES", "Order", "described", "population_job", "train_job"]
@@ -90,6 +90,7 @@ def _payload(ctx: RunContext, step: str, order: Order) -> dict[str, Any]:
         "allow_unsandboxed": ctx.settings.allow_unsandboxed,
         "device": device_of(ctx),
         "vector": vector_of(ctx),
+        "cores": cores_each(ctx.settings),
     }
 
 

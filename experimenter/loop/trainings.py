@@ -54,11 +54,9 @@ def _train_missing(
     for step, order in missing.items():
         ctx.announce(order.step(ctx, "training.started"), "training.started", described(order), step)
     groups = _jobs(ctx, missing, alone)
-    seen: set[str] = set()
 
     def progress(job: str, data: dict[str, Any]) -> None:
         step = str(data.get("member", job))
-        seen.add(step)
         told = {name: value for name, value in data.items() if name != "member"}
         ctx.emit("training.progress", {**described(missing[step]), **told}, step)
 
@@ -71,12 +69,13 @@ def _train_missing(
         if len(members) > 1 and not whole.ok:
             alone.update(members)
             continue
-        for result in _results(whole, members):
-            seen.discard(result.id)
+        # What ends the run comes last: whatever else was trained is stored before.
+        for result in sorted(_results(whole, members), key=lambda one: one.error == "EnvironmentFault"):
             _store(ctx, result, missing[result.id])
     if give_up() or ctx.over_budget() is not None:
-        for step in seen:
-            _charge_cut(ctx, missing[step])
+        for step, order in missing.items():
+            if ctx.workspace.step(step) is None:
+                _charge_cut(ctx, order)
 
 
 def _jobs(
@@ -118,6 +117,8 @@ def _charge_cut(ctx: RunContext, order: Order) -> None:
     """Steps of a training that time cut off are discards like any other: they count, also if it never goes on."""
     before = order.before.env_steps if order.before else 0
     steps = max(0, spent(ctx.folder / order.place) - before - _charged(ctx, order))
+    if not steps:
+        return
     spend = Ledger(control_env_steps=steps) if order.role == "control" else Ledger(env_steps=steps)
     step = order.step(ctx, f"cut:{ctx.plan.epoch}")
     ctx.workspace.finish_step(ctx.run, step, "cut", {"env_steps": steps}, spend=spend)

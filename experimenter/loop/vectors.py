@@ -17,7 +17,7 @@ from experimenter.workspace.store import Workspace
 if TYPE_CHECKING:
     from experimenter.loop.context import RunContext
 
-__all__ = ["VECTOR", "keep_choice", "vector_job", "vector_of", "wide"]
+__all__ = ["VECTOR", "cores_each", "keep_choice", "vector_job", "vector_of", "wide"]
 
 VECTOR: Final = "vector"
 LEAST_ROLLOUTS: Final = 10
@@ -25,11 +25,15 @@ LEAST_ROLLOUTS: Final = 10
 
 def vector_job(env_id: str, kwargs: Mapping[str, Any], settings: Settings) -> Job:
     """The job, for a worker of role ``card``, that chooses as ``settings.vector`` says."""
-    cores = max(1, (os.cpu_count() or 1) // worker_count(settings))
-    payload = {"id": env_id, "kwargs": dict(kwargs), "forced": settings.vector, "cores": cores}
+    payload = {"id": env_id, "kwargs": dict(kwargs), "forced": settings.vector, "cores": cores_each(settings)}
     num_envs = Hyperparameters().num_envs
     silence = settings.silence_seconds
     return Job(id=VECTOR, kind=VECTOR, payload={**payload, "num_envs": num_envs}, silence=silence)
+
+
+def cores_each(settings: Settings) -> int:
+    """How many of this machine's cores each training may take."""
+    return max(1, (os.cpu_count() or 1) // worker_count(settings))
 
 
 def keep_choice(workspace: Workspace, run: str, choice: Choice) -> None:

@@ -56,6 +56,11 @@ def resume(job: TrainJob, fresh: Policy, reach: Reach, metrics: MetricsLog) -> T
     """
     folder = Path(job.folder)
     state = load_newest(folder) or _beginning(job, fresh, reach)
+    if job.design.algorithm == "ppo" and len(state.flat) != fresh.shape.size:
+        raise TrainingFault(
+            f"the checkpoint in {folder} holds {len(state.flat):,} weights, and this design has {fresh.shape.size:,}",
+            "It was written by another release, which read observations otherwise: start the run anew.",
+        )
     lost = metrics.rewind(state.env_steps)
     if lost:
         state.wasted += lost

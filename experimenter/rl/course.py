@@ -67,6 +67,10 @@ class Course(Protocol):
         """Keeps what the checkpoint of ``state.chunk`` does not hold; called before that checkpoint is written."""
         ...
 
+    def over(self) -> None:
+        """The training has taken every step of its design: nothing but its checkpoint is needed any more."""
+        ...
+
 
 class OnPolicy:
     """Proximal policy optimisation over rollouts: ``state`` and ``policy`` share their arrays."""
@@ -110,6 +114,9 @@ class OnPolicy:
 
     def save(self, folder: Path) -> None:
         """Nothing: weights, moments and statistics are all in ``state``."""
+
+    def over(self) -> None:
+        """Nothing: all of it is in the checkpoint."""
 
     def _normaliser(self, phase: Phase) -> Normaliser | None:
         """What learns from the phase's observations, or ``None``."""

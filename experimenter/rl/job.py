@@ -20,8 +20,8 @@ class TrainJob(Record):
     of the training, also when it continues a shorter one. ``stopping`` names the rules that may end a training of the
     search before its time (``rl/stopping.py``), and ``rival`` what it is up against then. ``learner`` says whose
     derivatives PPO follows: those derived by hand or PyTorch's; on its own it takes the former wherever they suffice.
-    ``vector`` is the kind of vector environment that was chosen for the target environment; a phase that it does not
-    fit is trained in a synchronous one.
+    ``cores`` is how many processes its environments may take, and ``vector`` the kind of vector environment that was
+    chosen for the target environment; a phase that it does not fit is trained in a synchronous one.
     """
 
     step: str
@@ -44,6 +44,7 @@ class TrainJob(Record):
     device: Literal["cpu", "cuda"] = "cpu"
     learner: Literal["auto", "kernels", "autograd"] = "auto"
     vector: Kind = "sync"
+    cores: int = 1
 
     @property
     def workspace(self) -> Path:

@@ -118,8 +118,15 @@ class _Population:
                 self._elsewhere.append(index)
             return
         except StopIteration as end:
-            self._ended[index] = Ended(step, training=end.value)
+            self._ended[index] = self._closed(index, Ended(step, training=end.value))
         except ExperimenterError as error:
-            self._ended[index] = Ended(step, error=error)
+            self._ended[index] = self._closed(index, Ended(step, error=error))
+
+    def _closed(self, index: int, ended: Ended) -> Ended:
+        """Closes the member's environments; one that cannot even be closed has failed."""
         self._courses.pop(index, None)
-        self._stacks[index].close()
+        try:
+            self._stacks[index].close()
+        except ExperimenterError as error:
+            return Ended(ended.step, error=ended.error or error)
+        return ended

@@ -18,6 +18,7 @@ from experimenter.policies.network import Shape, hidden_layers, views
 from experimenter.policies.scratch import Scratch
 from experimenter.records import Hyperparameters
 from experimenter.rl.adam import Adam, clip_norm
+from experimenter.rl.dormant import dormant_share
 from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
 
 if TYPE_CHECKING:
@@ -182,16 +183,8 @@ class Learner:
         return self.head.forward(out, self.params.get("actor.log_std"), raw).log_prob, value
 
     def dormant_share(self, obs: Floats, threshold: float = 0.025) -> float:
-        """Share of hidden units whose mean |activation|, relative to their layer's, is below ``threshold``.
-
-        Method: Sokar et al. 2023 (ReDo).
-        """
-        dormant, units = 0, 0
-        for layer in hidden_layers(self.params, self.shape, obs):
-            activity = np.abs(layer).mean(axis=1)
-            relative = activity / (activity.mean(axis=1, keepdims=True) + 1e-9)
-            dormant, units = dormant + int((relative < threshold).sum()), units + relative.size
-        return dormant / units if units else 0.0
+        """Share of hidden units that hardly react to ``obs`` (n, inputs)."""
+        return dormant_share(hidden_layers(self.params, self.shape, obs), threshold)
 
 
 def minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

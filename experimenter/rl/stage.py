@@ -29,7 +29,7 @@ class Stage:
 
     def __init__(self, job: TrainJob, index: int, policy: Policy) -> None:
         self.index, self.phase = index, job.design.phases[index]
-        self._chosen, self._chosen_for = job.vector, job.target_environment
+        self._chosen, self._chosen_for, self._cores = job.vector, job.target_environment, job.cores
         self._policy = policy
         self._starts, self._wrap = starts_for(job, index), wrapping(job, index)
         self._split: tuple[int, ...] = ()
@@ -61,7 +61,7 @@ class Stage:
         """Of the kind that was chosen, where it fits these rows; start states and wrappers need a synchronous one."""
         needs = Needs(starts=self._starts is not None, wrappers=self._wrap is not None)
         kind = usable(self._chosen, specs, needs, self._chosen_for)
-        return make_vector(kind, specs, len(specs), self._wrap)
+        return make_vector(kind, specs, len(specs), self._wrap, workers=self._cores)
 
     def enter(self, chunk: Chunk, state: TrainingState, reset_seeds: tuple[int, ...]) -> None:
         """Begins the chunk that ``state`` stands before: every environment starts anew, each with its seed."""
@@ -82,9 +82,11 @@ class Stage:
         return None if self._starts is None else self._starts.state()
 
     def close(self) -> None:
-        if self._vector is not None:
-            self._vector.close()
-        self._stack.close()
+        try:
+            if self._vector is not None:
+                self._vector.close()
+        finally:
+            self._stack.close()
 
     def _check_spaces(self, vector: Vector) -> None:
         if self._wrap is not None and space_to_json(vector.action_space) != self._policy.action_space_json:

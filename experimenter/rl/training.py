@@ -92,6 +92,8 @@ class Member:
                 continue
             self.state.seconds += time.monotonic() - started
             self._keep()
+        if self.state.ended or self._next(self.job.design.steps) is None:
+            self._course.over()
         return finished(self.job, self.state, self.policy, self.reach.value)
 
     def _keep(self) -> None:
@@ -99,14 +101,15 @@ class Member:
         self._course.save(self.folder)
         save_checkpoint(self.folder, self.state, self._safe)
 
-    def _next(self) -> Chunk | None:
-        s, job = self.state, self.job
+    def _next(self, until: int | None = None) -> Chunk | None:
+        """The chunk that comes next, where ``until`` steps (the job's own) are to be taken."""
+        s, job, until = self.state, self.job, self.job.until if until is None else until
         if s.ended:
             return None
         lost = s.env_steps - s.steps
-        if lost and job.until - s.env_steps < job.design.phases[s.phase].hyperparameters.num_envs:
+        if lost and until - s.env_steps < job.design.phases[s.phase].hyperparameters.num_envs:
             return None
-        return next_chunk(job.design, s.phase, s.done, s.steps, job.until - lost, job.chunk_steps)
+        return next_chunk(job.design, s.phase, s.done, s.steps, until - lost, job.chunk_steps)
 
     def _roll_back(self) -> None:
         """Once: the last finite state with half the learning rate. The lost steps stay counted, also in ``until``."""

@@ -52,6 +52,7 @@ class ContainedProgram:
         self._deadline = deadline
         self._names: tuple[str, ...] = ()
         self._rejected: ProgramRejected | None = None
+        self._busy = False
         self._worker = Worker(
             replace(bounds or Bounds(), call_seconds=deadline), allow_unsandboxed=allow_unsandboxed
         )
@@ -98,14 +99,18 @@ class ContainedProgram:
             raise self._rejected
         if not self._closer.alive:
             self._refuse("it was closed before this call", "Make a new ContainedProgram.")
+        if self._busy:
+            self._refuse("it was called while another call was under way", "Finish one call before the next.")
         count, arrays, numbers = self._select(batch)
         (first, size), *others = _parts(arrays, count)
+        self._busy = True
         left = self._sent(first, numbers, size)
 
         def finish() -> dict[str, np.ndarray]:
             parts = [self._answered(left, size)]
             for part, rows in others:
                 parts.append(self._answered(self._sent(part, numbers, rows), rows))
+            self._busy = False
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
         return finish

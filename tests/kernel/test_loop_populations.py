@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from experimenter.loop.packing import packed
 from experimenter.loop.preparation import prepare
 from experimenter.loop.trainings import train_all
 from experimenter.records import Design, Hyperparameters, Phase, RewardProgram, WeightedEnv
+from experimenter.rl.metrics import spent
 from experimenter.workspace.store import Workspace
 
 SETTINGS = {
@@ -111,3 +113,15 @@ def test_when_their_process_dies_each_is_tried_alone(
     trainings = train_all(ctx, [order(ctx, number) for number in range(3)])
     assert [training.status for training in trainings if training] == ["finished"] * 3
     assert given == ["population", "train", "train", "train"]
+
+
+def test_members_that_time_cut_off_are_paid_though_nobody_heard_of_them(ctx: RunContext) -> None:
+    """Progress is told once a second at most: a member may have trained long before its first word."""
+    orders = [replace(order(ctx, number), until=40_000) for number in range(4)]
+    orders = [replace(one, design=one.design.with_steps(40_000)) for one in orders]
+
+    def spent_by_all() -> list[int]:
+        return [spent(ctx.folder / one.place) for one in orders]
+
+    assert train_all(ctx, orders, give_up=lambda: min(spent_by_all()) > 0) == [None] * 4
+    assert ctx.ledger().env_steps == sum(spent_by_all()) > 0

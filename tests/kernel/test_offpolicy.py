@@ -102,8 +102,8 @@ def test_a_training_that_is_cut_short_goes_on_with_the_same_bytes(tmp_path: Path
     # As after a kill between the buffer's file and the checkpoint: the file is there, and is made again.
     (Path(again.folder) / "replay-000002.bin").write_bytes(b"torn")
     assert lasting(train(again.model_copy(update={"until": 1024}), quiet)) == lasting(at_once)
-    for one in sorted(Path(again.folder).glob("replay-*.bin")):
-        assert one.read_bytes() == (tmp_path / "a" / "runs" / "t" / one.name).read_bytes()
+    assert not list(Path(again.folder).glob("replay-*.bin")), "of no more use once every step was taken"
+    assert lasting(train(again.model_copy(update={"until": 1024}), quiet)) == lasting(at_once)
     other = train(_short(tmp_path / "c", algorithm, seed=12), quiet)
     assert lasting(other) != lasting(at_once)
 
@@ -111,7 +111,7 @@ def test_a_training_that_is_cut_short_goes_on_with_the_same_bytes(tmp_path: Path
 def test_a_buffer_that_forgets_goes_on_with_the_same_bytes_and_deletes_what_it_forgot(tmp_path: Path) -> None:
     small = SHORT["dqn"].model_copy(update={"buffer_size": 300})
     made = [
-        _job(tmp_path / name, "dqn", _phase(CARTPOLE, small, 1536), chunk_steps=256, until=until)
+        _job(tmp_path / name, "dqn", _phase(CARTPOLE, small, 2048), chunk_steps=256, until=until)
         for name, until in (("a", 1536), ("b", 1024))
     ]
     at_once, _ = (train(one, quiet) for one in made)
@@ -131,25 +131,35 @@ def test_a_lost_or_damaged_file_of_the_buffer_is_named(tmp_path: Path) -> None:
             train(cut.model_copy(update={"until": 1024}), quiet)
 
 
-def _car(workspace: Path, *rewards: RewardProgram | None) -> TrainJob:
+def _car(workspace: Path, *rewards: RewardProgram | None, until: int) -> TrainJob:
     phases = [_phase(MOUNTAIN_CAR, SHORT["dqn"], 256, reward) for reward in rewards]
-    return _job(workspace, "dqn", *phases, chunk_steps=256, features=CAR_FEATURES)
+    return _job(workspace, "dqn", *phases, chunk_steps=256, features=CAR_FEATURES, until=until)
 
 
 def test_the_buffer_keeps_what_was_paid_and_a_new_reward_begins_a_new_buffer(tmp_path: Path) -> None:
-    training = train(_car(tmp_path, SWING, None, None), quiet)
+    training = train(_car(tmp_path, SWING, None, None, None, until=768), quiet)
     assert {trace.name for trace in training.components} == {"speed", "native"}
     files = ReplayFiles(tmp_path / "runs" / "t")
     kept = sorted(path.name for path in files.folder.glob("replay-*.bin"))
     assert kept == ["replay-000001.bin", "replay-000002.bin"], "the first phase paid by another program"
     native = ReplayBuffer(10_000, 2, 1)
-    train(_car(tmp_path / "shaped", SWING), quiet)
+    train(_car(tmp_path / "shaped", SWING, SWING, until=256), quiet)
     key = json.loads(_head(tmp_path / "shaped"))["key"]
     ReplayFiles(tmp_path / "shaped" / "runs" / "t").read_back(native, 1, key)
     batch = native.batch(np.arange(256))
     assert native.total == 256
     paid = 100 * (0.99 * np.abs(batch.next_obs[:, 1]) - np.abs(batch.obs[:, 1])) - 1
     np.testing.assert_allclose(batch.reward, paid, atol=1e-4)
+
+
+def test_a_kill_when_another_reward_begins_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    """The first chunk with another reward was kept in the buffer's file, and its checkpoint was not written."""
+    rewards = (SWING, None, None)
+    whole = train(_car(tmp_path / "whole", *rewards, until=768), quiet)
+    cut = _car(tmp_path / "cut", *rewards, until=512)
+    train(cut, quiet)
+    (Path(cut.folder) / "checkpoint-000002.bin").unlink()
+    assert lasting(train(cut.model_copy(update={"until": 768}), quiet)) == lasting(whole)
 
 
 def _head(workspace: Path) -> str:
@@ -161,7 +171,7 @@ def _head(workspace: Path) -> str:
 
 def test_where_an_episode_is_cut_the_true_final_observation_still_counts(tmp_path: Path) -> None:
     """MountainCar is cut after 200 steps by a limit: what followed is no reset state, and its value is kept."""
-    train(_car(tmp_path, None, None), quiet)
+    train(_car(tmp_path, None, None, None, until=512), quiet)
     files, buffer = ReplayFiles(tmp_path / "runs" / "t"), ReplayBuffer(100_000, 2, 1)
     files.read_back(buffer, 2, json.loads(_head(tmp_path))["key"])
     batch = buffer.batch(np.arange(len(buffer)))

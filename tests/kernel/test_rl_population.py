@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
 
 from experimenter.errors import EnvironmentFault, ProgramRejected
@@ -13,6 +15,7 @@ from experimenter.rl.population import train_population
 from experimenter.rl.training import TrainJob, train
 from tests.kernel.rl_samples import CARTPOLE, MOUNTAIN_CAR, SMALL, job, lasting, phase, quiet
 
+STRANGERS = str(Path(__file__).parents[1] / "strangers")
 LEAN = RewardProgram(
     name="lean", source='def reward(t):\n    return {"low": 1.0 - np.abs(t.next_obs[:, 2])}\n'
 )
@@ -105,3 +108,51 @@ def test_a_killed_population_goes_on_where_each_member_was(tmp_path: Path) -> No
     for one, other in zip(again, expected, strict=True):
         assert lasting(one.training) == lasting(other.training)
     assert sum(one.training.wasted_env_steps for one in again) > 0
+
+
+def test_worlds_that_draw_at_every_step_draw_the_same_beside_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(STRANGERS)
+    gusts = EnvSpec(id="batched_envs:Gusts-v0")
+
+    def one(folder: Path, number: int) -> TrainJob:
+        plain = SMALL.model_copy(update={"normalize_observations": False})
+        told = {"environment": gusts, "seed": 5 + number, "vector": "native", "step": f"g{number}"}
+        return job(folder / str(number), phase(gusts, steps=512, hyper=plain), **told)
+
+    ended = train_population([one(tmp_path / "together", number) for number in range(3)], lambda *_: None)
+    for number, member_end in enumerate(ended):
+        assert lasting(member_end.training) == lasting(train(one(tmp_path / "alone", number), quiet))
+
+
+class Unclosable(gymnasium.Env):
+    """Refuses to be closed after it was played."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+    taken = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.taken += 1
+        return np.zeros(2, np.float32), 1.0, self.taken % 20 == 0, False, {}
+
+    def close(self):
+        if self.taken > 100:
+            raise RuntimeError("stuck")
+
+
+def test_a_member_that_cannot_be_closed_has_failed_and_the_others_have_not(tmp_path: Path) -> None:
+    gymnasium.register("Unclosable-v0", entry_point=Unclosable, max_episode_steps=50)
+    stuck = EnvSpec(id="Unclosable-v0")
+    told = {"environment": stuck, "step": "stuck", "validation_seeds": ()}
+    try:
+        jobs = [job(tmp_path / "s", phase(stuck, steps=1024), **told), member(tmp_path, 1)]
+        ended = train_population(jobs, lambda *_: None)
+    finally:
+        gymnasium.registry.pop("Unclosable-v0")
+    assert isinstance(ended[0].error, EnvironmentFault) and "stuck" in ended[0].error.message
+    assert ended[1].training is not None and ended[1].training.steps == 1024

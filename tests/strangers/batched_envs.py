@@ -128,6 +128,54 @@ class Later(Batched):
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
 
+class Gusts(gymnasium.Env):
+    """A point that wind moves as well, drawn at every step."""
+
+    observation_space, action_space = SEEN, DONE
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = self.np_random.uniform(-0.1, 0.1, size=(2,))
+        return self.at.astype(np.float32), {}
+
+    def step(self, action):
+        self.at = self.at + self.np_random.uniform(-0.1, 0.1, size=(2,)) + (action - 0.5) * 0.01
+        return self.at.astype(np.float32), 1.0, bool(np.abs(self.at).max() > EDGE), False, {}
+
+
+class ManyGusts(VectorEnv):
+    """Its batched version, which resets on the next step and keeps what can be written."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(self, num_envs=1, max_episode_steps=LIMIT):
+        self.num_envs, self.limit = num_envs, max_episode_steps
+        self.single_observation_space, self.single_action_space = SEEN, DONE
+        self.observation_space = batch_space(SEEN, num_envs)
+        self.action_space = batch_space(DONE, num_envs)
+        self.state, self.steps = None, np.zeros(num_envs, np.int32)
+        self.prev_done = np.zeros(num_envs, dtype=bool)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = self.np_random.uniform(-0.1, 0.1, size=(2, self.num_envs))
+        self.steps, self.prev_done = np.zeros(self.num_envs, np.int32), np.zeros(self.num_envs, dtype=bool)
+        return self.state.T.astype(np.float32), {}
+
+    def step(self, actions):
+        wind = self.np_random.uniform(-0.1, 0.1, size=(2, self.num_envs))
+        self.state = self.state + wind + (np.asarray(actions) - 0.5) * 0.01
+        self.steps += 1
+        over, cut = np.abs(self.state).max(axis=0) > EDGE, self.steps >= self.limit
+        return self.state.T.astype(np.float32), np.ones(self.num_envs), over, cut, {}
+
+
+gymnasium.register(
+    "Gusts-v0",
+    entry_point="batched_envs:Gusts",
+    vector_entry_point="batched_envs:ManyGusts",
+    max_episode_steps=LIMIT,
+)
 for kind in (Same, Shared, Masked, Stronger, Sickly, Later):
     gymnasium.register(
         f"Drift{kind.__name__}-v0",

@@ -96,12 +96,12 @@ class Written:
         self._env, self._nursery, self._reader = env, build(1), reader
         self._own, self._theirs = RowGenerators(last=True), RowGenerators(last=True)
         env.np_random, self._nursery.np_random = self._own, self._theirs
+        self._own.rows = _Lent(self)
         self._generators: list[np.random.Generator] = []
         self._foreign = np.zeros(int(env.num_envs), dtype=bool)
 
     def reset(self, seeds: Sequence[int]) -> Batch:
         self._generators = generators(seeds)
-        self._own.rows = self._generators
         self._foreign[:] = False
         observations, _ = self._env.reset()
         state = self._env.state
@@ -118,7 +118,7 @@ class Written:
 
     def begin(self, batch: Batch, rows: np.ndarray) -> None:
         env, nursery = self._env, self._nursery
-        self._theirs.rows = [self._generator(row) for row in rows.tolist()]
+        self._theirs.rows = [self.generator(row) for row in rows.tolist()]
         nursery.num_envs = len(rows)
         observations, _ = nursery.reset()
         env.state[:, rows] = nursery.state
@@ -143,11 +143,30 @@ class Written:
         self._generators = [generator for part in parts for generator in part.generators]
         self._foreign[:] = True
 
-    def _generator(self, row: int) -> np.random.Generator:
+    @property
+    def counted(self) -> Sequence[np.random.Generator]:
+        """The rows' generators, not to be drawn from."""
+        return self._generators
+
+    def generator(self, row: int) -> np.random.Generator:
+        """A row's own generator, to be drawn from."""
         if self._foreign[row]:
             self._generators[row] = copied(self._generators[row])
             self._foreign[row] = False
         return self._generators[row]
+
+
+class _Lent(Sequence[np.random.Generator]):
+    """Every row's generator, each looked up when something is drawn: rows may have come from elsewhere by then."""
+
+    def __init__(self, way: Written) -> None:
+        self._way = way
+
+    def __len__(self) -> int:
+        return len(self._way.counted)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._way.generator(range(len(self))[row])
 
 
 class _Seeded:

@@ -160,8 +160,9 @@ class _Worker:
         self._replies, theirs_out = os.pipe()
         self._heard = select.poll()
         self._heard.register(self._replies, select.POLLIN | select.POLLHUP)
-        paths = os.pathsep.join(dict.fromkeys(path for path in sys.path if path))
-        words = [sys.executable, "-m", "experimenter.envs.vectors.worker"]
+        paths = os.pathsep.join(dict.fromkeys([*(path for path in sys.path if path), "."]))
+        # -P: a folder where a person's own files lie is searched last, see execution.local.worker_environment.
+        words = [sys.executable, "-P", "-m", "experimenter.envs.vectors.worker"]
         try:
             self.process = subprocess.Popen(
                 [*words, *(str(n) for n in (theirs_in, theirs_out, memory, os.getpid()))],

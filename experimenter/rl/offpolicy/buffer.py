@@ -126,15 +126,21 @@ class ReplayFiles:
     def drop(self, chunk: int, key: str, before: int, capacity: int) -> None:
         """Deletes what a buffer that had ``before`` transitions in it when ``chunk`` began no longer needs.
 
-        That is the older of the two checkpoints which are kept, so that either can be gone back to.
+        The chunk before stays whatever it holds: until this chunk's checkpoint is written, and should it be damaged,
+        the training goes on from the one before.
         """
         for path in sorted(self.folder.glob(PATTERN)):
             number = int(path.stem.partition("-")[2])
-            if number >= chunk:
+            if number >= chunk - 1:
                 continue
             head = self._heads.get(number) or self._read(path)[0]
             if head["key"] != key or head["before"] + head["rows"] <= before - capacity:
                 path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Deletes every file: the training is over for good."""
+        for path in self.folder.glob(PATTERN):
+            path.unlink(missing_ok=True)
 
     def read_back(self, buffer: ReplayBuffer, chunk: int, key: str) -> None:
         """Fills ``buffer`` as it was when ``chunk`` began. Raises WorkspaceError where a file is missing or damaged."""

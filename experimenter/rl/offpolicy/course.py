@@ -68,7 +68,7 @@ class OffPolicy:
                 stats = self._learn(taught, buffer, updates, settings.batch_size, rate, rng)
             self.account.count(experience.env_steps)
             self.account.say(stats, rate, episodes)
-            if not stats.finite:
+            if not (stats.finite and np.isfinite(s.flat).all()):
                 raise NotFinite
         s.t = taught.adam.t
         s.dormant_share = self._dormant(experience)
@@ -82,6 +82,10 @@ class OffPolicy:
         self.files.write(chunk, self._key, self._before, Transitions.joined(self._new))
         self.files.drop(chunk, self._key, self._before, capacity)
         self._new = []
+
+    def over(self) -> None:
+        """Deletes the buffer's files, which are larger than everything else of a training."""
+        self.files.forget()
 
     def _enter(self, phase: Phase, settings: OffPolicySettings) -> ReplayBuffer:
         """The buffer as it stood at the last chunk's end; empty where another reward was paid then."""
