@@ -25,7 +25,7 @@ demo: $(RUN)
 	$(BIN)/experimenter run "reach the flag" --env MountainCar-v0 --budget-steps 1000000 --seed 0 --yes
 
 test: $(DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow --timeout 3600
