@@ -101,15 +101,20 @@ Play = Callable[[Task, Meeting], Answer]
 
 @dataclass(frozen=True)
 class Played:
-    """What the judge needs of a stranger's policy. ``act`` has the signature of ``Policy.act``."""
+    """What the judge needs of a stranger's policy, which has no memory; called as a ``Policy`` is."""
 
     choose: Callable[[Any, bool], Any]
     observation_space_json: Any
     action_space_json: Any
     action_mode: str = "greedy"
 
-    def act(self, obs: Any, mode: str, rng: Any) -> Any:
+    def act(self, obs: Any, mode: str, rng: Any, memory: Any = None) -> Any:
         return self.choose(obs, mode == "greedy")
+
+    def blank(self, rows: int) -> Any:
+        import numpy as np
+
+        return np.zeros((rows, 0), np.float32)
 
 
 def answer(play: Play) -> None:
