@@ -6,7 +6,6 @@ Nothing inside a process stops ``9**9**9`` or ``except BaseException: continue``
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import json
 import os
@@ -23,7 +22,7 @@ from typing import Any, Final, NoReturn
 from experimenter.errors import ContainmentError, ProgramRejected
 from experimenter.sandbox import messages
 from experimenter.sandbox.limits import one_thread_environment
-from experimenter.sandbox.watching import end_process, folder_use, new_folder, printable, tree_memory
+from experimenter.sandbox.watching import end_process, folder_use, new_folder, printable, tree_memory, widen
 
 __all__ = ["Bounds", "Hello", "Worker"]
 
@@ -32,7 +31,6 @@ _TICK_MS: Final = 50
 _WATCH_SECONDS: Final = 0.25
 _READ: Final = 1 << 16
 _BIG_READ: Final = 1 << 20
-_PIPE_BYTES: Final = 1 << 20
 _SYSTEM_LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store")
 # The worker must not run our package's own __init__: it imports only what stands in this folder, before numpy.
 _BOOT: Final = """
@@ -107,13 +105,6 @@ def _readable() -> tuple[list[str], str]:
     return list(dict.fromkeys(paths)), str(numpy.parent)
 
 
-def _widen(descriptor: int) -> None:
-    """Lets a pipe hold a whole rollout where the system can, so that the process may work on it at once."""
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
 class Worker:
     """One contained process. Not thread-safe; the thread that makes it must outlive it (it dies with it)."""
 
@@ -176,7 +167,7 @@ class Worker:
         for descriptor in (self._input, self._output, self._errors):
             os.set_blocking(descriptor, False)
         for descriptor in (self._input, self._output):
-            _widen(descriptor)
+            widen(descriptor)
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
         self._poll.register(self._errors, select.POLLIN)

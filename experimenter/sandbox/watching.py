@@ -1,8 +1,9 @@
-"""What a supervisor does from outside: measures memory and folders, ends processes, clears what was left behind."""
+"""What a supervisor does from outside: measures memory and folders, widens pipes, ends processes, clears up behind."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -12,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["end_process", "folder_use", "new_folder", "printable", "tree_memory"]
+__all__ = ["end_process", "folder_use", "new_folder", "printable", "tree_memory", "widen"]
 
 _PREFIX: Final = "experimenter-sandbox-"
 _STALE_SECONDS: Final = 60.0
+_PIPE_BYTES: Final = 1 << 20
 
 
 def new_folder() -> Path:
@@ -81,3 +83,10 @@ def folder_use(folder: Path, at_most: int) -> tuple[int, int]:
                 if count > at_most:
                     break
     return count, size
+
+
+def widen(descriptor: int) -> None:
+    """Lets a pipe hold a whole rollout where the system can, so that the process may work on it at once."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
