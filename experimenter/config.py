@@ -18,7 +18,9 @@ __all__ = ["PREFIX", "Resolved", "SettingLine", "Settings", "describe_settings",
 
 PREFIX: Final = "EXPERIMENTER_"
 PROJECT_FILE: Final = "experimenter.toml"
-_OTHER_VARIABLES: Final = frozenset({"EXPERIMENTER_DEBUG"})
+_OTHER_VARIABLES: Final = frozenset(
+    {"EXPERIMENTER_DEBUG", "EXPERIMENTER_COMPAT_BASE_URL", "EXPERIMENTER_COMPAT_API_KEY"}
+)
 
 
 class Settings(Record):
@@ -76,9 +78,11 @@ class Settings(Record):
         default=2, ge=0, le=20, description="How often a design that failed a check is sent back."
     )
     designs: int = Field(default=8, ge=1, le=64, description="Candidate designs in each trial.")
-    algorithm: Literal["ppo", "sac", "dqn"] = Field(
+    algorithm: str = Field(
         default="ppo",
-        description="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones.",
+        min_length=1,
+        description="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones,"
+        " or the name of another that is installed.",
     )
     early_stopping: Literal["off", "plateau", "forecast"] = Field(
         default="off",

@@ -102,6 +102,11 @@ def _import(point: EntryPoint, group: str) -> Any:
             f"The {_kind(group)} {point.name} is registered as {point.value}, which does not exist: {cause}.",
             "Reinstall the package that provides it.",
         ) from cause
+    except Exception as cause:
+        raise ConfigError(
+            f"The {_kind(group)} {point.name} cannot be loaded: {type(cause).__name__}: {cause}.",
+            f"Tell whoever provides it ({_owner(point)}), or choose another.",
+        ) from cause
 
 
 def _what_to_install(point: EntryPoint, cause: ImportError) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from experimenter.envs.records import EnvCard
 from experimenter.records import (
@@ -19,11 +19,17 @@ from experimenter.records import (
     Hyperparameters,
     Lesson,
     Lever,
+    OffPolicySettings,
     Record,
     RewardProgram,
     Task,
     WeightedEnv,
 )
+
+
+def _without(written: dict[str, Any], name: str, usual: Any) -> dict[str, Any]:
+    """A later field is written only where it says something, so that older questions keep their ids."""
+    return {key: value for key, value in written.items() if key != name or value not in (usual, [])}
 
 
 class Answer(Record):
@@ -61,6 +67,12 @@ class Attempt(Record):
     error: str = ""
     best: bool = False
     effect: float | None = None
+    off_policy: OffPolicySettings | None = None
+    """What an algorithm that learns from a replay buffer was trained with; left out elsewhere."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(handler(self), "off_policy", None)
 
 
 class TaskProposals(Answer):
@@ -135,10 +147,25 @@ class WriteRewards(Question):
 
 
 class HyperparameterChoices(Answer):
-    choices: tuple[Hyperparameters, ...] = Field(min_length=1)
+    """``choices``, or ``off_policy`` where the question has such settings; never both, and at least one."""
+
+    choices: tuple[Hyperparameters, ...] = ()
+    off_policy: tuple[OffPolicySettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> HyperparameterChoices:
+        if bool(self.choices) == bool(self.off_policy):
+            raise ValueError("an answer has choices of hyperparameters or of off-policy settings")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(_without(handler(self), "off_policy", ()), "choices", ())
 
 
 class ChooseHyperparameters(Question):
+    """Where ``off_policy`` stands, the algorithm learns from a replay buffer: such settings are asked for."""
+
     kind = "choose_hyperparameters"
     answer_type = HyperparameterChoices
     card: EnvCard
@@ -147,6 +174,11 @@ class ChooseHyperparameters(Question):
     count: int
     steps: int
     history: tuple[Attempt, ...] = ()
+    off_policy: OffPolicySettings | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(handler(self), "off_policy", None)
 
 
 class CurveReading(Answer):

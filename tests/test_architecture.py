@@ -46,6 +46,8 @@ CATCHES_EVERYTHING: set[str] = {
     "experimenter/envs/vector.py",
     "experimenter/execution/worker.py",
     "experimenter/loop/runner.py",
+    "experimenter/plugins.py",
+    "experimenter/rl/foreign.py",
     "experimenter/sandbox/worker.py",
 }
 

@@ -32,7 +32,6 @@ __all__ = [
     "warm_up_steps",
 ]
 
-JUDGED_EPISODES = 20
 WARM_UP_STEPS = 4096
 
 
@@ -45,8 +44,9 @@ class Task:
     that the engine would choose where ``vector`` forces none. ``members`` trainings (seeds ``seed``, ``seed`` + 1, …)
     over ``processes`` processes, one by one where they are not ``batched``. With a ``threshold`` the policy is looked
     at every ``look_every`` steps, the clock stopped, and the training ends when the mean of its greedy episodes
-    reaches it. ``warm`` trains a little first, outside of what is timed. ``ends`` "first step" leaves the process at
-    the first step in an environment. ``began`` is the clock (``time.monotonic``) just before the process was started.
+    reaches it. The judge plays ``episodes``. ``warm`` trains a little first, outside of what is timed. ``ends`` "first
+    step" leaves the process at the first step in an environment. ``began`` is the clock (``time.monotonic``) just
+    before the process was started.
     """
 
     env: str
@@ -59,6 +59,7 @@ class Task:
     learner: str = ""
     validate: bool = False
     judge_it: bool = False
+    episodes: int = 20
     threshold: float | None = None
     look_every: int = 8192
     members: int = 1
@@ -159,7 +160,7 @@ def judged(task: Task, policy: Any, mode: Any = None, role: str = "confirm_eval"
     from experimenter.records import EnvSpec, JudgeSpec
 
     spec, judge = EnvSpec.model_validate(task.spec), JudgeSpec.model_validate(task.judge)
-    return float(evaluate(policy, spec, seeds(0, role, JUDGED_EPISODES, "engine"), judge, mode).mean)
+    return float(evaluate(policy, spec, seeds(0, role, task.episodes, "engine"), judge, mode).mean)
 
 
 def _nobody() -> None:

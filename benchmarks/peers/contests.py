@@ -76,7 +76,8 @@ SBX: Final = Side("sbx", needs=("module:sbx",), extra=True)
 LOOPED: Final = Side("ours", {"vector": "sync"})
 CHOSEN: Final = Side("ours", chosen=True)
 POOLED: Final = Side("ours", {"vector": "envpool"}, needs=("module:envpool",))
-SAC: Final = Side("ours", STRETCHES, needs=("algorithm:sac", "module:mujoco"))
+SAC: Final = Side("ours", STRETCHES, needs=("module:mujoco",))
+SBX_SAC: Final = Side("ours", STRETCHES | {"algorithm": "sbx-sac"}, needs=("module:sbx", "module:mujoco"))
 
 
 def _share_of_raw(name: str, env: str, settings: Mapping[str, Any], at_least: float, *needs: str) -> Contest:
@@ -127,7 +128,7 @@ _ALL: Final = (
     Contest(
         "cartpole-quality", "CartPole, final true score, the same settings", "score",
         CART | {"steps": 102_400, "judge_it": True},
-        {"engine": OURS, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), pairs=20, span=500.0,
+        {"engine": OURS, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), pairs=40, span=500.0,
     ),
     Contest(
         "cartpole-quality-chosen", "CartPole, final true score, with the engine's own settings and validation", "score",
@@ -191,7 +192,7 @@ _ALL: Final = (
     ),
     Contest(
         "sac-hopper-sbx", "the same, the engine with the SBX extra", "updates", HOP,
-        {"engine": Side("ours", {"learner": "sbx"}, needs=("learner:sbx", "module:sbx")), "sb3": SB3},
+        {"engine": SBX_SAC, "sb3": SB3},
         Asked(at_least=2.0, against="sb3"),
     ),
     Contest(
@@ -202,6 +203,15 @@ _ALL: Final = (
         "sb3-vectors", "which of its vector environments is the fastest for Stable-Baselines3 on CartPole", "rate",
         CART | {"steps": 32_768},
         {"dummy": SB3, "subprocesses": Side("sb3", {"vector": "subproc"}, needs=SB3.needs)}, None,
+    ),
+    Contest(
+        "workers", "CarRacing-v3, a slow environment, stepped at random by the engine's worker processes", "rate",
+        {"env": "CarRacing-v3", "steps": 1_600, "settings": SAME, "warm": False},
+        {
+            "engine": Side("raw", {"vector": "workers"}, needs=("module:Box2D",)),
+            "engine, sync": Side("raw", {"vector": "sync"}, needs=("module:Box2D",)),
+        },
+        None,
     ),
     Contest(
         "first-step", "from the start of the interpreter to the first step in an environment", "first step",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from peers.common import (
 
 if TYPE_CHECKING:
     from experimenter.records import Design, Training
-    from experimenter.rl.training import TrainJob
+    from experimenter.rl.training import Member, TrainJob
 
 __all__ = ["job_of", "play"]
 
@@ -42,22 +43,20 @@ def _played(task: Task, folder: Path, meet: Meeting) -> Answer:
     if task.warm:
         _all(replace(task, steps=warm_up_steps(task), threshold=None), folder / "warm")
     meet()
+    if task.threshold is not None:
+        return _until_reached(task, folder)
+    # Who validates has chosen how its policy acts; all others act greedily, as their peers do.
+    mode = None if task.validate else "greedy"
     began = time.perf_counter()
-    if task.threshold is None:
-        done = _all(task, folder)
-        seconds, reached = time.perf_counter() - began, None
-    else:
-        done, seconds, reached = _until_reached(task, folder)
-    since, memory = since_start(task), peak_mb()
-    scores = tuple(judged(task, _policy(*one)) for one in done) if task.judge_it else ()
+    done = _all(task, folder)
+    seconds, since, memory = time.perf_counter() - began, since_start(task), peak_mb()
+    scores = tuple(judged(task, _policy(*one), mode) for one in done) if task.judge_it else ()
     return Answer(
         steps=sum(training.env_steps for _, training in done),
         seconds=seconds,
         since_start=since,
         peak_mb=memory,
         updates=sum(_updates(task, training.steps) for _, training in done),
-        reached=seconds if reached else None,
-        reached_steps=done[-1][1].steps if reached else None,
         scores=scores,
         curves=tuple(_curve(training) for _, training in done),
     )
@@ -83,19 +82,41 @@ def _train(job: TrainJob, progress: Callable[[dict[str, Any]], None]) -> Trainin
     return train(job, progress)
 
 
-def _until_reached(task: Task, folder: Path) -> tuple[Trained, float, bool]:
-    """Trains a stretch, looks at the policy with the clock stopped, goes on from the checkpoint."""
-    seconds, job, reached = 0.0, job_of(task, folder / "reaching"), False
-    done: Trained = []
-    until = 0
-    while not reached and until < task.steps:
-        until = min(task.steps, until + task.look_every)
-        began = time.perf_counter()
-        stretch = job.model_copy(update={"until": until})
-        done = [(stretch, _train(stretch, _silent))]
-        seconds += time.perf_counter() - began
-        reached = look(task, _policy(*done[-1])) >= (task.threshold or 0.0)
-    return done, seconds, reached
+def _until_reached(task: Task, folder: Path) -> Answer:
+    """Trains, and looks at the newest policy at each chunk's end with the clock stopped."""
+    from experimenter.rl.training import Member
+
+    job = job_of(task, folder / "reaching").model_copy(update={"chunk_steps": task.look_every})
+    with ExitStack() as stack:
+        began, looking = time.perf_counter(), 0.0
+        member = Member(job, _silent, stack)
+        for _ in _chunks(member):
+            now = time.perf_counter()
+            reached = look(task, member.policy) >= (task.threshold or 0.0)
+            seconds = now - began - looking
+            looking += time.perf_counter() - now
+            if reached:
+                break
+    steps = member.state.steps
+    times = {"reached": seconds, "reached_steps": steps} if reached else {}
+    return Answer(steps, seconds, since_start(task), peak_mb(), **times)
+
+
+def _chunks(member: Member) -> Iterator[int]:
+    """Drives a training by itself, and comes back after each chunk."""
+    from experimenter.rl.rollout import Wanted
+
+    made: Callable[[], Any] = _silent
+    told = member.state.chunk
+    while True:
+        try:
+            wanted = member.go_on(made)
+        except StopIteration:
+            yield member.state.chunk
+            return
+        made = wanted.collect if isinstance(wanted, Wanted) else _silent
+        if member.state.chunk != told:
+            yield (told := member.state.chunk)
 
 
 def job_of(task: Task, folder: Path) -> TrainJob:

@@ -1,7 +1,8 @@
 """Environments stepped with random actions and nothing else: what no training in Python can be faster than.
 
 ``vector`` "loop" is a bare loop over environments without Gymnasium's checker, the strictest measure; "gymnasium" is
-its synchronous vector environment. A masked step after an episode's end is not counted.
+its synchronous vector environment, of which a masked step after an episode's end is not counted; any other name is
+one of the engine's own kinds.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ __all__ = ["play"]
 def play(task: Task, meet: Meeting) -> Answer:
     if task.env.startswith("MiniGrid-"):
         import minigrid  # noqa: F401  (registers its environments)
-    stepped = _vector if task.vector == "gymnasium" else _loop
-    stepped(task, warm_up_steps(task))
+    stepped = {"": _loop, "loop": _loop, "gymnasium": _vector}.get(task.vector, _engine)
+    if task.warm:
+        stepped(task, warm_up_steps(task))
     meet()
     began = time.perf_counter()
     steps = stepped(task, task.steps)
@@ -59,6 +61,21 @@ def _vector(task: Task, total: int) -> int:
         masked += int(np.sum(terminated | truncated))
     envs.close()
     return total // count * count - masked
+
+
+def _engine(task: Task, total: int) -> int:
+    """The engine's own vector environment, which never gives a masked step."""
+    from experimenter.envs.vectors.choosing import make_vector
+    from experimenter.records import EnvSpec
+
+    count = int(task.settings["num_envs"])
+    envs = make_vector(task.vector, EnvSpec.model_validate(task.spec), count)
+    envs.reset(range(task.seed, task.seed + count))
+    envs.action_space.seed(task.seed)
+    for actions in _actions(envs.action_space, total // count, count):
+        envs.step(actions)
+    envs.close()
+    return total // count * count
 
 
 def _actions(space: Any, times: int, count: int) -> Any:

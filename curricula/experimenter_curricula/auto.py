@@ -23,11 +23,13 @@ from experimenter.records import (
     Hyperparameters,
     Lever,
     MethodUse,
+    OffPolicySettings,
     Phase,
     RewardProgram,
     Task,
     WeightedEnv,
 )
+from experimenter.rl.algorithms import ALGORITHMS
 from experimenter.rl.defaults import default_hyperparameters, default_network
 from experimenter.rl.offpolicy.settings import settled
 from experimenter_curricula.recalled import recalled_designs
@@ -92,9 +94,11 @@ def _beside_native(view: RunView) -> tuple[Design, ...]:
 
 
 def _levers(view: RunView) -> tuple[Lever, ...]:
-    """What may be changed here, less what was just refused: hyperparameters only of PPO, which planners know;
-    environments only where the family has parameters; where episodes start only where memory recalled a method."""
-    levers: tuple[Lever, ...] = ("reward", "hyperparameters") if view.algorithm == "ppo" else ("reward",)
+    """What may be changed here, less what was just refused: hyperparameters only of the kernel's own algorithms, which
+    planners know; environments only where the family has parameters; where episodes start only where memory recalled a
+    method."""
+    known = view.algorithm in ALGORITHMS
+    levers: tuple[Lever, ...] = ("reward", "hyperparameters") if known else ("reward",)
     levers = (*levers, "environment") if view.card.parameters else levers
     levers = (*levers, "curriculum") if _start_methods(view) else levers
     return tuple(lever for lever in levers if lever not in view.refused)
@@ -144,20 +148,25 @@ def _rewarded(
 
 
 def _tuned(base: Design, task: Task, view: RunView, ask: Ask) -> tuple[Design, ...]:
+    last = base.phases[-1]
     question = ChooseHyperparameters(
         card=view.card,
         algorithm=base.algorithm,
-        base=base.phases[-1].hyperparameters,
+        base=last.hyperparameters,
         count=view.max_designs,
         steps=view.design_steps,
         history=view.history,
         seed=view.seed,
+        off_policy=last.off_policy,
     )
-    choices = _expect(ask(question), HyperparameterChoices).choices
-    return tuple(
-        _named(_with(base, hyperparameters=choice), task, i, view)
-        for i, choice in enumerate(choices[: view.max_designs])
-    )
+    answer = _expect(ask(question), HyperparameterChoices)
+    if last.off_policy is None:
+        tuned = [_with(base, hyperparameters=choice) for choice in answer.choices]
+    else:
+        tuned = [settled(_with(base, off_policy=choice)) for choice in answer.off_policy]
+    if not tuned:
+        raise _unlike("settings of another kind of algorithm", base.algorithm)
+    return tuple(_named(design, task, i, view) for i, design in enumerate(tuned[: view.max_designs]))
 
 
 def _varied(base: Design, task: Task, view: RunView, ask: Ask) -> tuple[Design, ...]:
@@ -196,9 +205,11 @@ def _with(
     hyperparameters: Hyperparameters | None = None,
     environments: tuple[WeightedEnv, ...] | None = None,
     methods: tuple[MethodUse, ...] | None = None,
+    off_policy: OffPolicySettings | None = None,
 ) -> Design:
     """``base`` with one lever changed in each of its phases."""
     given = {
+        "off_policy": off_policy,
         "reward": reward,
         "hyperparameters": hyperparameters,
         "environments": environments,
@@ -222,8 +233,12 @@ def _named(design: Design, task: Task, index: int, view: RunView) -> Design:
 def _expect(answer: Answer, kind: type[A]) -> A:
     """The answer as the type that was asked for. Raises ExperimenterError on anything else."""
     if not isinstance(answer, kind):
-        raise ExperimenterError(
-            f"The planner answered {type(answer).__name__} where {kind.__name__} was asked.",
-            "Run the planner's contract tests: experimenter.testing.check_planner.",
-        )
+        raise _unlike(type(answer).__name__, kind.__name__)
     return answer
+
+
+def _unlike(answered: str, asked: str) -> ExperimenterError:
+    return ExperimenterError(
+        f"The planner answered {answered} where {asked} was asked.",
+        "Run the planner's contract tests: experimenter.testing.check_planner.",
+    )

@@ -22,10 +22,17 @@ _EXTRAS: Final = (
     ("box2d", ("Box2D",), "For its environments"),
     ("mujoco", ("mujoco",), "For its environments"),
     ("minilm", ("onnxruntime", "tokenizers"), "For --embedder minilm"),
-    ("openai", ("openai",), "For --embedder openai:MODEL"),
+    ("anthropic", ("anthropic", "genai_prices"), "For Anthropic's models, which no command asks yet"),
+    ("openai", ("openai", "genai_prices"), "For --embedder openai:MODEL"),
     ("onnx", ("onnx", "onnxruntime"), "To export policies as ONNX"),
     ("torch", ("torch",), "For convolutions, memory, a graphics card, and TorchScript"),
     ("envpool", ("envpool",), "For --vector envpool"),
+    (
+        "sb3",
+        ("stable_baselines3", "sb3_contrib"),
+        "For --algorithm td3, tqc, qrdqn, trpo, maskable-ppo, recurrent-ppo",
+    ),
+    ("sbx", ("sbx", "jax"), "For --algorithm sbx-sac, sbx-tqc and sbx-td3"),
     ("video", ("imageio_ffmpeg",), "To write MP4 films"),
 )
 _LEAST_MEMORY: Final = 1024

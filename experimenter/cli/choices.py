@@ -60,7 +60,8 @@ ConfirmSeeds = Annotated[
 Algorithm = Annotated[
     str | None,
     typer.Option(
-        help="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones.",
+        help="What trains: ppo for any actions, sac for continuous ones, dqn for discrete ones, or another that is"
+        " installed: docs/engine.md lists those of the extras sb3 and sbx.",
         show_default="ppo",
     ),
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from experimenter.contracts.environments import Family
+from experimenter.contracts.environments import Family, Hastens
 from experimenter.contracts.knowledge import (
     Embedder,
     Memory,
@@ -47,6 +47,7 @@ __all__ = [
     "Executor",
     "Face",
     "Family",
+    "Hastens",
     "Job",
     "JobResult",
     "Memory",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from experimenter.records import (
     Record,
 )
+
+if TYPE_CHECKING:
+    from experimenter.envs.records import EnvCard
+    from experimenter.records import Design, Network
 
 
 class Job(Record):
@@ -62,10 +66,53 @@ class Executor(Protocol):
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """Trains one design with one seed, in a worker process. See ``experimenter.rl.training``."""
+    """Trains the designs that name it. ``experimenter.rl.plugin.AlgorithmPlugin`` has a default for most of this.
+
+    ``actions`` are the kinds of action that it learns, as ``EnvCard.action_kind`` calls them.
+    """
 
     contract: ClassVar[int]
     name: ClassVar[str]
+    actions: ClassVar[tuple[str, ...]]
+
+    def ready(self) -> None:
+        """Raises UsageError, with what to install, where something that it needs is missing. Loads nothing heavy."""
+        ...
+
+    def check(self, design: Design) -> None:
+        """Raises UsageError, with a hint, for a design that it cannot train, because of its network for example."""
+        ...
+
+    def says(self, design: Design) -> Literal["distribution", "masked", "sde", "squashed", "values"]:
+        """What the outputs of the design's network mean, so that a stored policy acts and is judged without it: the
+        parameters of a ``distribution`` (of one whose deviation depends on the state: ``sde``; of choices of which some
+        are impossible: ``masked``), means and deviations of ``squashed`` actions, or ``values`` of discrete ones.
+        """
+        ...
+
+    def network(self, card: EnvCard) -> Network:
+        """The network of a design when nobody chose one."""
+        ...
+
+    def settled(self, design: Design) -> Design:
+        """The design with every setting of the algorithm written out; settling twice changes nothing more."""
+        ...
+
+    def begin(self, design: Design, policy: Any, started: Any, rng: Any) -> tuple[Any, int]:
+        """The flat float32 vector that a training begins with, and how many of its numbers have moments to be kept.
+
+        ``policy`` is an ``experimenter.policies.policy.Policy``, whose weights the vector begins with: drawn from
+        ``rng``, or else ``started``, those of the policy that the design starts from.
+        """
+        ...
+
+    def course(self, job: Any, policy: Any, state: Any, account: Any) -> Any:
+        """An ``experimenter.rl.course.Course``: the algorithm at work on ``state``, an ``rl.state.TrainingState``.
+
+        It keeps ``state.flat`` and ``policy.params`` the same arrays, and draws whatever is random from the generator
+        that each chunk is given.
+        """
+        ...
 
 
 class Tracker(Protocol):

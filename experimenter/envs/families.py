@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from experimenter import plugins
-from experimenter.contracts import Family
+
+if TYPE_CHECKING:
+    from experimenter.contracts import Family
 
 __all__ = ["FALLBACK", "family", "family_for"]
 

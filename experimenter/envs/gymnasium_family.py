@@ -15,8 +15,6 @@ from typing import Any, ClassVar, Final, NoReturn
 import gymnasium
 from gymnasium import error as gym_error
 
-from experimenter.envs import parameters
-from experimenter.envs.docstrings import argument_words
 from experimenter.envs.faults import foreign
 from experimenter.envs.records import Parameter
 from experimenter.errors import EnvironmentFault, NotFound, did_you_mean
@@ -50,6 +48,8 @@ class GymnasiumFamily:
             env.close()
 
     def repair(self, spec: EnvSpec, schema: Sequence[Parameter]) -> tuple[EnvSpec, tuple[str, ...]]:
+        from experimenter.envs import parameters
+
         return parameters.repair(spec, schema)
 
     def success_key(self, spec: EnvSpec, info_keys: Iterable[str]) -> str | None:
@@ -152,6 +152,8 @@ def _check_names(spec: EnvSpec, registered: gymnasium.envs.registration.EnvSpec)
                 env_class = gymnasium.envs.registration.load_env_creator(env_class)
             except (gym_error.DependencyNotInstalled, ImportError) as cause:
                 raise _missing(spec.id, cause) from cause
+    from experimenter.envs import parameters
+
     known = parameters.known_names(env_class) if isinstance(env_class, type) else None
     for name in spec.kwargs:
         if known is not None and name not in known:
@@ -160,6 +162,9 @@ def _check_names(spec: EnvSpec, registered: gymnasium.envs.registration.EnvSpec)
 
 
 def _schema(spec: EnvSpec, env: gymnasium.Env[Any, Any]) -> tuple[Parameter, ...]:
+    from experimenter.envs import parameters
+    from experimenter.envs.docstrings import argument_words
+
     inner, registered = env.unwrapped, find(spec.id)
     words, seen = argument_words(type(inner)), parameters.registered_values(registered)
     given = {**registered.kwargs, **spec.kwargs}

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["make", "spec_for"]
 
 
-def make(spec: EnvSpec) -> gymnasium.Env[Any, Any]:
+def make(spec: EnvSpec, *, hastened: bool = False) -> gymnasium.Env[Any, Any]:
     """The environment, without rendering and without Gymnasium's passive checker, with episodes that always end.
 
+    ``hastened`` is for training alone: what judges steps the environment as it came.
     Raises NotFound (unknown id, parameter or family, with did-you-mean) and EnvironmentFault (its own error's text).
     """
     from experimenter.envs.limits import limited
+    from experimenter.envs.litter import keep_folder_clean
 
-    return limited(family(spec.family).make(spec))
+    owner = family(spec.family)
+    made = limited(owner.make(spec))
+    if hastened and (hasten := getattr(owner, "hasten", None)) is not None:
+        hasten(made)
+    keep_folder_clean()
+    return made
 
 
 def spec_for(env_id: str, kwargs: Mapping[str, Json] | None = None) -> EnvSpec:

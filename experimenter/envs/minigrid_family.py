@@ -38,6 +38,12 @@ class MinigridFamily(GymnasiumFamily):
             ) from cause
         return SubtaskInfo(build(spec))
 
+    def hasten(self, env: gymnasium.Env[Any, Any]) -> None:
+        """The agent's view without the grids that it is usually made of (``minigrid_view.py``)."""
+        from experimenter.envs.minigrid_view import hasten
+
+        hasten(env.unwrapped)
+
     def succeeded(
         self, spec: EnvSpec, episode_return: float, terminated: bool, info: Mapping[str, Any]
     ) -> bool | None:

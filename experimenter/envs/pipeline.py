@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from experimenter.envs.images import MAX_PIXELS, ImagePart, image_at
+from experimenter.envs.images import MAX_PIXELS, ImagePart, images_of
 from experimenter.envs.spaces import Leaf, leaves, left_out
 from experimenter.envs.words import Words
 from experimenter.errors import EnvironmentFault
@@ -131,7 +131,7 @@ class Pipeline:
         return pipeline
 
     def _check_size(self) -> None:
-        pixels = sum(image.size for image in self.images)
+        pixels = sum(image.size for image in self.images if not image.one_hot)
         plain = self.size - pixels
         for count, most, what in ((pixels, MAX_PIXELS, "of images"), (plain, MAX_INPUTS, "beside images")):
             if count > most:
@@ -148,14 +148,8 @@ class Pipeline:
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
-        """Where the parts that are images begin among the inputs, and their shapes; in the order of the inputs."""
-        offsets = np.cumsum([0, *(part.size for part in self.parts)]).tolist()
-        found = (
-            image_at(part.name, offset, part.shape)
-            for part, offset in zip(self.parts, offsets, strict=False)
-            if part.rule == "scale255"
-        )
-        return tuple(image for image in found if image is not None)
+        """The parts that are images, and where they begin among the inputs; in the order of the inputs."""
+        return images_of(self.parts)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,27 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from experimenter.envs.faults import foreign
 from experimenter.envs.missions import words_of
 from experimenter.envs.words import Words
 from experimenter.errors import EnvironmentFault
 from experimenter.records import Json
 
 __all__ = [
+    "ONE_LIST",
     "Leaf",
     "action_kind",
     "leaves",
     "left_out",
+    "other_texts",
+    "same_spaces",
     "space_from_json",
     "space_to_json",
     "without_text",
 ]
 
+ONE_LIST: Final = (
+    "A policy reads words by one list of sentences: train it only where they are drawn from the same list, such as in "
+    "its target environment with other parameters."
+)
+"""What to do where environments of one training say different things."""
 _NUMERIC = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
@@ -159,6 +168,26 @@ def without_text(form: Json) -> Json:
     if form["type"] == "Tuple":
         return _composed(form, [child for child in map(without_text, form["spaces"]) if child is not None])
     return form
+
+
+def same_spaces(one: gymnasium.Env[Any, Any], other: gymnasium.Env[Any, Any]) -> bool:
+    """Whether a policy can act in both environments; a text that never varies in either makes no difference.
+
+    Raises EnvironmentFault when a space's own comparison fails.
+    """
+    pairs = [(one.observation_space, other.observation_space), (one.action_space, other.action_space)]
+    if all(space_to_json(space) == space_to_json(beside) for space, beside in pairs):
+        return True
+    if other_texts(*pairs[0]):
+        return False
+    with foreign("The environments' spaces", "when they were compared"):
+        return all(space == beside for space, beside in pairs)
+
+
+def other_texts(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:
+    """Whether two observation spaces are the same but for what their texts may say, or whether that ever varies."""
+    forms = (space_to_json(one), space_to_json(other))
+    return bool(forms[0] != forms[1] and without_text(forms[0]) == without_text(forms[1]))
 
 
 def _composed(form: Json, children: Json) -> Json:

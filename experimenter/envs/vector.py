@@ -21,6 +21,7 @@ from experimenter.envs.faults import foreign, raised
 from experimenter.envs.limits import AssumedLimit
 from experimenter.envs.make import make
 from experimenter.envs.pipeline import Observations
+from experimenter.envs.spaces import ONE_LIST, other_texts, same_spaces
 from experimenter.errors import EnvironmentFault, ExperimenterError
 from experimenter.records import EnvSpec
 
@@ -73,7 +74,8 @@ class Played:
 class SyncVector:
     """``num_envs`` environments stepped one after the other in this process.
 
-    ``spec_or_specs``: one specification for all, or one for each; ``wrap`` is put around every environment.
+    ``spec_or_specs``: one specification for all, or one for each; ``wrap`` is put around every environment. With
+    ``hastened`` the family may replace parts of an environment by quicker ones that do the same to the bit.
     Observations are arrays (n, …), or flat dicts of arrays for Dict and Tuple spaces (see ``spaces.py``); real numbers
     are float32. Returned arrays are fresh. ``beginner`` may be set: it then says where each episode begins.
     Raises EnvironmentFault that names what is wrong and at which step; NotFound for unknown environments.
@@ -84,13 +86,15 @@ class SyncVector:
         spec_or_specs: EnvSpec | Sequence[EnvSpec],
         num_envs: int,
         wrap: Callable[[Any], Any] | None = None,
+        *,
+        hastened: bool = False,
     ) -> None:
         specs = [spec_or_specs] * num_envs if isinstance(spec_or_specs, EnvSpec) else list(spec_or_specs)
         if len(specs) != num_envs or not specs:
             raise ValueError(f"{len(specs)} specifications for {num_envs} environments")
         self.specs: tuple[EnvSpec, ...] = tuple(specs)
         self.num_envs = num_envs
-        built: list[gymnasium.Env[Any, Any]] = [make(spec) for spec in specs]
+        built: list[gymnasium.Env[Any, Any]] = [make(spec, hastened=hastened) for spec in specs]
         self._envs = built if wrap is None else [wrap(env) for env in built]
         self.beginner: Beginner | None = None
         self.observation_space = self._envs[0].observation_space
@@ -183,13 +187,17 @@ class SyncVector:
         return env._max_episode_steps if isinstance(env, AssumedLimit) else None
 
     def _same_spaces(self) -> None:
+        first = self._envs[0]
         for spec, env in zip(self.specs, self._envs, strict=True):
-            same = env.observation_space == self.observation_space and env.action_space == self.action_space
-            if spec != self.specs[0] and not same:
-                raise EnvironmentFault(
-                    f"{spec.id} with {spec.kwargs} has other spaces than {self.specs[0].kwargs or 'the default'}.",
-                    "Only parameters that leave observation and action spaces alone may differ within a training.",
-                )
+            if spec == self.specs[0] or same_spaces(env, first):
+                continue
+            if other_texts(env.observation_space, first.observation_space):
+                names = f"{spec.id} and {self.specs[0].id}"
+                raise EnvironmentFault(f"The texts of {names} vary in other ways.", ONE_LIST)
+            raise EnvironmentFault(
+                f"{spec.id} with {spec.kwargs} has other spaces than {self.specs[0].kwargs or 'the default'}.",
+                "Only parameters that leave observation and action spaces alone may differ within a training.",
+            )
 
     def _actions(self, actions: np.ndarray) -> list[Any]:
         if isinstance(self.action_space, spaces.Discrete):

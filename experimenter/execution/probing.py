@@ -21,10 +21,11 @@ from experimenter.envs.vector import SyncVector
 from experimenter.errors import ProgramRejected
 from experimenter.identity import seeds
 from experimenter.methods import check_methods
+from experimenter.policies.actions import Said
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, load_policy
 from experimenter.records import Design, EnvSpec, JudgeSpec, Phase, Record
-from experimenter.rl.algorithms import check_algorithm
+from experimenter.rl.algorithms import algorithm, check_algorithm
 from experimenter.rl.rollout import Collector, Experience, flatten
 from experimenter.rl.shaping import BatchProgram, Shaper, open_program
 from experimenter.rl.training import TrainJob, train
@@ -122,7 +123,9 @@ def random_rollout(job: ProbeJob, phase: Phase, progress: Progress) -> tuple[Exp
 def _untrained(job: ProbeJob, vector: SyncVector) -> Policy:
     pipeline = Pipeline.for_space(vector.observation_space, job.target_environment.family)
     spaces = space_to_json(vector.observation_space), space_to_json(vector.action_space)
-    policy = Policy(pipeline, None, job.design.network, {}, *spaces)
+    masked = algorithm(job.design.algorithm).says(job.design) == "masked"
+    said: Said = "masked" if masked else "distribution"
+    policy = Policy(pipeline, None, job.design.network, {}, *spaces, said=said)
     policy.params = views(initial_params(policy.shape, np.random.default_rng(job.seed)), policy.shape)
     return policy
 

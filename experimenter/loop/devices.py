@@ -19,10 +19,10 @@ DOCUMENT = "device"
 
 def choice_for(settings: Settings, card: EnvCard) -> DeviceChoice:
     """The device for the shipped default network of this environment. Raises UsageError for one that is not there."""
+    from experimenter.envs.images import find_image
     from experimenter.envs.pipeline import Pipeline
     from experimenter.envs.spaces import space_from_json
     from experimenter.policies.actions import head_for
-    from experimenter.policies.convolution import find_image
     from experimenter.policies.policy import shape_for
     from experimenter.rl.defaults import default_hyperparameters, default_network
     from experimenter.rl.devices import choose_device
@@ -43,7 +43,7 @@ def _without(settings: Settings) -> DeviceChoice:
         raise UsageError(
             f"{name} trains on the CPU only.", "Leave --device out, or train with --algorithm ppo."
         )
-    return DeviceChoice(device="cpu", reason=f"{name} has kernels for the CPU only")
+    return DeviceChoice(device="cpu", reason=f"{name} trains on the CPU only")
 
 
 def device_of(ctx: RunContext) -> Device:

@@ -91,6 +91,7 @@ def _payload(ctx: RunContext, step: str, order: Order) -> dict[str, Any]:
         "device": device_of(ctx),
         "vector": vector_of(ctx),
         "cores": cores_each(ctx.settings),
+        "silence": ctx.settings.silence_seconds,
     }
 
 

@@ -53,9 +53,9 @@ def update_seconds(hyper: Hyperparameters, weights: int) -> float:
 
 def _weights(card: EnvCard) -> int:
     """Multiplications of one row in the default networks; how many actions there are hardly matters."""
+    from experimenter.envs.images import find_image
     from experimenter.envs.pipeline import Pipeline
     from experimenter.envs.spaces import space_from_json
-    from experimenter.policies.convolution import find_image
     from experimenter.policies.network import Shape
     from experimenter.rl.defaults import default_network
 

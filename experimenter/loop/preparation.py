@@ -134,11 +134,13 @@ def _look_and_choose(
 
 
 def _check_algorithm(settings: Settings, card: EnvCard) -> None:
-    kinds = {"sac": "continuous", "dqn": "discrete"}
-    needed = kinds.get(settings.algorithm, card.action_kind)
-    if needed != card.action_kind:
+    from experimenter.rl.algorithms import algorithm
+
+    learns = algorithm(settings.algorithm).actions
+    if card.action_kind not in learns:
+        kinds = " or ".join(kind.replace("_", " ") for kind in learns)
         raise UsageError(
-            f"{settings.algorithm.upper()} needs {needed} actions, and those of {card.spec.id} are "
+            f"{settings.algorithm.upper()} needs {kinds} actions, and those of {card.spec.id} are "
             f"{card.action_kind.replace('_', ' ')}.",
             "Leave --algorithm out: ppo learns both.",
         )
@@ -169,6 +171,15 @@ def _check_visibility(visibility: str) -> None:
 def _check_plugins(settings: Settings) -> None:
     plugins.load("planners", settings.planner)
     plugins.load("curricula", settings.curriculum)
+    _check_installed(settings.algorithm)
+
+
+def _check_installed(name: str) -> None:
+    """Through the entry points even where the trainer takes a shorter way, so that two of one name are refused."""
+    from experimenter.rl.algorithms import algorithm
+
+    plugins.load("algorithms", name)
+    algorithm(name).ready()
 
 
 def _check_containment(settings: Settings) -> None:

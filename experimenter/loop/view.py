@@ -34,6 +34,7 @@ def attempt(trial: Trial, candidate: Candidate, best: bool) -> Attempt:
         error=candidate.discarded if training is None else training.error,
         best=best,
         effect=trial.effect if best else None,
+        off_policy=phase.off_policy,
     )
 
 

@@ -124,6 +124,7 @@ class Workbench:
             "validation_seeds": list(seeds(self.seed, "validation", VALIDATION_EPISODES, "bench")),
             "judge": self.card.judge.model_dump(mode="json"),
             "allow_unsandboxed": self.settings.allow_unsandboxed,
+            "silence": self.settings.silence_seconds,
         }
         return Job(id=place, kind="train", payload={"job": job}, silence=self.settings.silence_seconds)
 

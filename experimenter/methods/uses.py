@@ -16,7 +16,6 @@ from experimenter.envs.records import EnvCard
 from experimenter.errors import ConfigError, ProgramRejected, UsageError, did_you_mean
 from experimenter.methods.installed import Kind, method
 from experimenter.records import Design, Evaluation, Fault, MethodUse, Phase, RewardProgram, Training
-from experimenter.sandbox.static import static_check
 
 __all__ = ["Use", "apply_reward_method", "check_methods", "method_faults", "parameters_of", "uses", "written"]
 
@@ -141,6 +140,8 @@ def _written(phase: Phase, card: EnvCard) -> Phase:
 
 def _check_source(name: str, program: RewardProgram, card: EnvCard) -> None:
     try:
+        from experimenter.sandbox.static import static_check
+
         fields = static_check(program.source).fields
     except ProgramRejected as rejected:
         raise ProgramRejected(

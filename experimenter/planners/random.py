@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from experimenter.identity import slug
+from experimenter.planners.search import offpolicy
 from experimenter.planners.search.environments import drawn_configuration, mixed, options
 from experimenter.planners.search.hyperparameters import drawn
 from experimenter.planners.search.planner import refuse_success_test
@@ -95,8 +96,15 @@ def _rewards(question: WriteRewards, rng: np.random.Generator) -> Answer:
 
 
 def _hyperparameters(question: ChooseHyperparameters, rng: np.random.Generator) -> Answer:
-    choices = tuple(drawn(rng, question.base, question.steps) for _ in range(question.count))
-    return HyperparameterChoices(choices=choices)
+    if (base := question.off_policy) is None:
+        choices = tuple(drawn(rng, question.base, question.steps) for _ in range(question.count))
+        return HyperparameterChoices(choices=choices)
+    if question.algorithm not in offpolicy.ALGORITHMS:
+        return Refusal(reason=f"the random planner does not know the settings of {question.algorithm}.")
+    found = tuple(
+        offpolicy.drawn(rng, question.algorithm, base, question.steps) for _ in range(question.count)
+    )
+    return HyperparameterChoices(off_policy=found)
 
 
 def _environments(question: DesignEnvironments, rng: np.random.Generator) -> Answer:

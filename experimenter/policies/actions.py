@@ -21,7 +21,7 @@ __all__ = ["ActionHead", "CategoricalHead", "GaussianHead", "HeadGradient", "Rng
 
 Array = NDArray[np.floating[Any]]
 Rngs = np.random.Generator | Sequence[np.random.Generator]
-Said = Literal["distribution", "squashed", "values"]
+Said = Literal["distribution", "masked", "sde", "squashed", "values"]
 LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
@@ -31,7 +31,7 @@ class HeadGradient:
 
     log_prob: Array
     entropy: Array
-    saved: tuple[Array, ...]
+    saved: tuple[NDArray[Any], ...]
 
 
 class ActionHead(ABC):
@@ -41,8 +41,14 @@ class ActionHead(ABC):
     width: int
     log_std: bool
     raw_dtype: Any
+    sde: bool = False
+    """Whether it reads the last hidden layer too, behind its outputs (``sde.py``)."""
     modes: tuple[Literal["sample", "greedy"], ...] = ("sample", "greedy")
     """How its policy may act; which one is better is asked on validation seeds."""
+
+    def above(self, features: int) -> ActionHead:
+        """This head on a network whose last hidden layer has so many units."""
+        return self
 
     @abstractmethod
     def greedy(self, out: Array) -> NDArray[Any]:
@@ -51,6 +57,15 @@ class ActionHead(ABC):
     @abstractmethod
     def noise(self, rng: np.random.Generator, *rows: int) -> Array:
         """What sampling draws at random: (rows…, width), the same numbers in the same order as row by row."""
+
+    def rollout_noise(
+        self, rng: np.random.Generator, steps: int, rows: int, every: int = -1
+    ) -> Sequence[Array]:
+        """What a rollout of ``steps`` steps in ``rows`` environments draws, one entry for each step. Where noise is
+        held, it is drawn anew after ``every`` steps; −1 holds it for the whole rollout."""
+        drawn: Any = self.noise(rng, steps, rows)
+        made: Sequence[Array] = drawn
+        return made
 
     @abstractmethod
     def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
@@ -115,6 +130,7 @@ class CategoricalHead(ActionHead):
         lying, rows = np.ascontiguousarray(out.T), np.arange(len(out))
         log_all, p_all = np.empty_like(lying), np.empty_like(lying)
         log_prob, entropy = np.zeros(len(out), out.dtype), np.empty((self.width, len(out)), out.dtype)
+        chosen = [(part.start + raw[:, i]) * len(out) + rows for i, part in enumerate(self.parts)]
         for i, part in enumerate(self.parts):
             logits = lying[part] - np.maximum.reduce(lying[part], axis=0)
             weights = np.exp(logits)
@@ -122,15 +138,14 @@ class CategoricalHead(ActionHead):
             np.subtract(logits, np.log(total), out=log_all[part])
             np.divide(weights, total, out=p_all[part])
             entropy[i] = -np.add.reduce(p_all[part] * log_all[part], axis=0)
-            log_prob += log_all[part.start + raw[:, i], rows]
-        return HeadGradient(log_prob, np.add.reduce(entropy, axis=0), (log_all, p_all, entropy, raw))
+            log_prob += log_all.reshape(-1).take(chosen[i])
+        return HeadGradient(log_prob, np.add.reduce(entropy, axis=0), (log_all, p_all, entropy, *chosen))
 
     def backward(self, made: HeadGradient, d_log_prob: Array, d_entropy: float) -> tuple[Array, Array | None]:
-        log_all, p_all, entropy, raw = made.saved
+        log_all, p_all, entropy, *chosen = made.saved
         d_out: Array = p_all * -d_log_prob
-        rows = np.arange(d_out.shape[1])
         for i, part in enumerate(self.parts):
-            d_out[part.start + raw[:, i], rows] += d_log_prob
+            d_out.reshape(-1)[chosen[i]] += d_log_prob
             d_out[part] -= d_entropy * p_all[part] * (log_all[part] + entropy[i])
         return np.ascontiguousarray(d_out.T), None
 
@@ -179,8 +194,20 @@ class GaussianHead(ActionHead):
 
 
 def head_for(space: Any, said: Said = "distribution") -> ActionHead:
-    """The head for a Gymnasium action space and what the network says about it: the distribution that PPO learns, or
-    what off-policy algorithms do (see ``squashed.py``). Raises EnvironmentFault for a kind that cannot be learnt."""
+    """The head for a Gymnasium action space and what the network says about it: the distribution that PPO learns, one
+    whose deviation depends on the state (``sde.py``), choices of which some are impossible (``masked.py``), or what
+    off-policy algorithms do (``squashed.py``).
+
+    Raises EnvironmentFault for a kind that cannot be learnt, TrainingFault for one that the network cannot speak of.
+    """
+    if said == "sde":
+        from experimenter.policies.sde import sde_head
+
+        return sde_head(space)
+    if said == "masked":
+        from experimenter.policies.masked import masked_head
+
+        return masked_head(head_for(space))
     if said != "distribution":
         from experimenter.policies.squashed import off_policy_head
 

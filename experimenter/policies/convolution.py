@@ -6,55 +6,22 @@ the convolutional layers, and what comes out is joined with the row's other numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from experimenter.envs.images import ImagePart, image_at
+from experimenter.envs.images import ImagePart
 from experimenter.errors import TrainingFault
 from experimenter.records import Convolution
 
-__all__ = ["Part", "convolved", "find_image", "sizes"]
+__all__ = ["convolved", "sizes"]
 
 Array = NDArray[np.floating[Any]]
 # Rows computed at once: the windows of more would leave the processor's cache.
 BLOCK: Final = 64
-
-
-class Part(Protocol):
-    """What is asked of a pipeline's part: its rule, the shape of its raw numbers, and how many inputs it gives."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def rule(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def size(self) -> int: ...
-
-
-def find_image(parts: Iterable[Part]) -> ImagePart | None:
-    """The largest image among an observation's parts: bytes of two or three dimensions, other numbers of three, or a
-    MiniGrid view, whose channels are the categories of a cell. ``None`` where there is none."""
-    found, offset = [], 0
-    for part in parts:
-        if (image := _image(part, offset)) is not None:
-            found.append(image)
-        offset += part.size
-    return max(found, key=lambda image: image.size, default=None)
-
-
-def _image(part: Part, offset: int) -> ImagePart | None:
-    if part.rule == "minigrid":
-        width, height = part.shape[:2]
-        return ImagePart(part.name, offset, (width, height, part.size // (width * height)))
-    if part.rule == "scale255" or (part.rule == "real" and len(part.shape) == 3):
-        return image_at(part.name, offset, part.shape)
-    return None
 
 
 def cut(image: ImagePart, x: Array) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experimenter.envs.images import ImagePart
 from experimenter.policies.convolution import convolved, sizes
-from experimenter.policies.recurrence import remembered
+from experimenter.policies.recurrence import GATES, PARTS, Cell, remembered
 from experimenter.policies.scratch import Scratch
 from experimenter.records import Convolution
 
@@ -28,6 +28,7 @@ __all__ = [
     "features",
     "hidden_layers",
     "initial_params",
+    "perceived",
     "values",
     "views",
 ]
@@ -38,11 +39,13 @@ Params = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the two perceptrons. ``log_std``: a learnt deviation per output, independent of the state.
+    """Sizes of the two perceptrons. ``log_std``: a learnt deviation per output, independent of the state; with ``sde``
+    one for each output and unit of the actor's last hidden layer, whose activations stand behind the outputs.
 
     ``critic`` is false where there is only the first of them, as in what off-policy algorithms store.
     ``image`` is the part of the inputs that goes through ``convolution`` first; ``None`` where there is no such layer.
-    The last ``memory`` inputs are what was remembered before.
+    The last ``memory`` inputs are what was remembered before, by a recurrent layer of kind ``cell``. The inputs from
+    ``mask[0]`` up to ``mask[1]`` say which choices are possible, and stand behind the outputs (``masked.py``).
     """
 
     inputs: int
@@ -54,11 +57,14 @@ class Shape:
     convolution: tuple[Convolution, ...] = ()
     critic: bool = True
     memory: int = 0
+    cell: Cell = "gru"
+    sde: bool = False
+    mask: tuple[int, int] | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether this is nothing but two perceptrons."""
-        return self.image is None and self.critic and not self.memory
+        """Whether this is nothing but two perceptrons whose outputs stand for themselves."""
+        return self.image is None and self.critic and not (self.memory or self.sde or self.mask)
 
     @property
     def seen(self) -> int:
@@ -71,7 +77,12 @@ class Shape:
     @property
     def features(self) -> int:
         """How many numbers the perceptrons read."""
-        return self.memory or self.seen
+        return self.memory // PARTS[self.cell] or self.seen
+
+    @property
+    def top(self) -> int:
+        """How many units the last hidden layer has: what the heads read."""
+        return self.hidden[-1] if self.hidden else self.features
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name to array shape, in the order of the flat vector."""
@@ -82,9 +93,10 @@ class Shape:
                 k = layer.kernel
                 made[f"convolution.{i}.weight"] = (k, k, before[i][2], layer.filters)
                 made[f"convolution.{i}.bias"] = (layer.filters,)
-        if m := self.memory:
-            made |= {"memory.sight.weight": (self.seen, 3 * m), "memory.sight.bias": (3 * m,)}
-            made |= {"memory.state.weight": (m, 3 * m), "memory.state.bias": (3 * m,)}
+        if self.memory:
+            m, gates = self.features, GATES[self.cell] * self.features
+            made |= {"memory.sight.weight": (self.seen, gates), "memory.sight.bias": (gates,)}
+            made |= {"memory.state.weight": (m, gates), "memory.state.bias": (gates,)}
         width = self.features
         nets = 2 if self.critic else 1
         for i, size in enumerate(self.hidden):
@@ -95,7 +107,7 @@ class Shape:
         if self.critic:
             made |= {"critic.weight": (width, 1), "critic.bias": (1,)}
         if self.log_std:
-            made["actor.log_std"] = (self.outputs,)
+            made["actor.log_std"] = (self.top, self.outputs) if self.sde else (self.outputs,)
         return made
 
     @property
@@ -134,10 +146,16 @@ def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -
     return gain * (q if rows >= columns else q.T)
 
 
-def initial_params(shape: Shape, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A fresh flat float32 vector: gain √2 in hidden layers, 0.01 for the actor's head, 0.1 for the
-    critic's, because where rewards are rare and small an invented value would drown them at first."""
+def initial_params(shape: Shape, rng: np.random.Generator, orthogonal: bool = True) -> NDArray[np.float32]:
+    """A fresh flat float32 vector, ``orthogonal`` or as torch begins its layers.
+
+    Orthogonal means gain √2 in hidden layers, 0.01 for the actor's head, 0.1 for the critic's, because where rewards
+    are rare and small an invented value would drown them at first. An LSTM then begins by keeping what it knows: its
+    forget gate has a bias of one (Jozefowicz et al. 2015).
+    """
     flat = np.zeros(shape.size, dtype=np.float32)
+    if not orthogonal:
+        return _uniform(flat, shape, rng)
     for name, array in views(flat, shape).items():
         if name.startswith("hidden") and name.endswith("weight"):
             for half in (0, 1):
@@ -146,10 +164,25 @@ def initial_params(shape: Shape, rng: np.random.Generator) -> NDArray[np.float32
             filters = array.reshape(-1, array.shape[-1])
             filters[:] = _orthogonal(rng, filters.shape, float(np.sqrt(2.0)))
         elif name.startswith("memory") and name.endswith("weight"):
-            for gate in np.split(array, 3, axis=1):
+            for gate in np.split(array, GATES[shape.cell], axis=1):
                 gate[:] = _orthogonal(rng, gate.shape, 1.0)
+        elif name == "memory.sight.bias" and shape.cell == "lstm":
+            array[shape.features : 2 * shape.features] = 1.0
         elif name in ("actor.weight", "critic.weight"):
             array[:] = _orthogonal(rng, array.shape, 0.01 if name == "actor.weight" else 0.1)
+    return flat
+
+
+def _uniform(flat: NDArray[np.float32], shape: Shape, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Weights and biases within ±1/√(what a unit reads), those of a memory within ±1/√(its width)."""
+    bound = 0.0
+    for name, array in views(flat, shape).items():
+        if name.endswith("weight"):
+            layer = array[0] if name.startswith("hidden") else array
+            reads = shape.features if name.startswith("memory") else layer[..., 0].size
+            bound = float(1.0 / np.sqrt(reads))
+        if name != "actor.log_std":
+            array[...] = rng.uniform(-bound, bound, array.shape)
     return flat
 
 
@@ -162,12 +195,17 @@ def activate(z: Array, activation: str) -> Array:
 def features(params: Params, shape: Shape, x: Array) -> Array:
     """What both perceptrons read (n, features) for inputs (n, inputs): the inputs themselves, what convolutions made of
     them, or what is remembered from now on."""
+    return perceived(params, shape, x)[:, : shape.features]
+
+
+def perceived(params: Params, shape: Shape, x: Array) -> Array:
+    """As ``features``, but with a memory all of it (n, memory), of which an LSTM's cell is not read."""
     if shape.image is None and not shape.memory:
         return x
     seen, before = x[:, : shape.inputs - shape.memory], x[:, shape.inputs - shape.memory :]
     if shape.image is not None:
         seen = convolved(params, shape.image, shape.convolution, shape.activation, seen)
-    return remembered(params, seen, before) if shape.memory else seen
+    return remembered(params, seen, before, shape.cell) if shape.memory else seen
 
 
 def hidden_layers(params: Params, shape: Shape, x: Array, scratch: Scratch | None = None) -> list[Array]:
@@ -191,13 +229,17 @@ def actor_output(params: Params, shape: Shape, x: Array) -> Array:
 
 
 def actor_top(params: Params, shape: Shape, h: Array) -> Array:
-    """The actor's output (n, outputs) for what the perceptrons read (n, features)."""
+    """The actor's output (n, outputs) for what the perceptrons read (n, features); with ``sde`` (n, outputs + top), and
+    (n, 2 outputs) with a mask."""
+    seen = h
     for i in range(len(shape.hidden)):
         z = h @ params[f"hidden.{i}.weight"][0]
         z += params[f"hidden.{i}.bias"][0]
         h = activate(z, shape.activation)
     out: Array = h @ params["actor.weight"] + params["actor.bias"]
-    return out
+    if shape.mask is not None:
+        return np.concatenate([out, seen[:, slice(*shape.mask)]], axis=1)
+    return np.concatenate([out, h], axis=1) if shape.sde else out
 
 
 def values(params: Params, shape: Shape, x: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from experimenter.envs.images import find_image
 from experimenter.errors import TrainingFault, WorkspaceError
 from experimenter.identity import canonical_json
 from experimenter.policies.actions import ActionHead, Rngs, Said, head_for
-from experimenter.policies.convolution import find_image
-from experimenter.policies.network import Params, Shape, actor_top, features, views
+from experimenter.policies.network import Params, Shape, actor_top, perceived, views
 from experimenter.policies.normaliser import Normaliser
+from experimenter.policies.recurrence import PARTS
 from experimenter.records import Json, Network
 
 if TYPE_CHECKING:
@@ -48,16 +48,17 @@ def shape_for(inputs: int, network: Network, head: ActionHead, image: ImagePart 
     Raises TrainingFault for convolutions without an image, or larger than it.
     """
     if network.plain:
-        return Shape(inputs, network.hidden, head.outputs, head.log_std, network.activation)
+        return Shape(inputs, network.hidden, head.outputs, head.log_std, network.activation, sde=head.sde)
     if network.convolution and image is None:
         raise TrainingFault(
             "the design's network has convolutional layers, and no part of an observation is an image",
             "Leave them out: a network without `convolution` reads any observation.",
         )
-    seen = image if network.convolution else None
+    seen, memory = image if network.convolution else None, network.memory * PARTS[network.cell]
     return Shape(
-        inputs + network.memory, network.hidden, head.outputs, head.log_std, network.activation,
-        image=seen, convolution=network.convolution, memory=network.memory,
+        inputs + memory, network.hidden, head.outputs, head.log_std, network.activation,
+        image=seen, convolution=network.convolution, memory=memory, cell=network.cell,
+        sde=head.sde,
     )  # fmt: skip
 
 
@@ -65,8 +66,8 @@ def shape_for(inputs: int, network: Network, head: ActionHead, image: ImagePart 
 class Policy:
     """From a batch of observations to actions. ``params`` are named float32 arrays (``Shape.shapes``).
 
-    ``said`` is what the network's outputs mean: the distribution that PPO learns, or what an off-policy algorithm
-    learns, whose stored policy is the actor alone.
+    ``said`` is what the network's outputs mean: the distribution that PPO learns, the same with state-dependent
+    exploration ("sde"), or what an off-policy algorithm learns, whose stored policy is the actor alone.
     """
 
     pipeline: Pipeline
@@ -83,10 +84,20 @@ class Policy:
     def __post_init__(self) -> None:
         from experimenter.envs.spaces import space_from_json
 
-        self.head = head_for(space_from_json(self.action_space_json), self.said)
-        self.shape = shape_for(self.pipeline.size, self.network, self.head, find_image(self.pipeline.parts))
-        if self.said != "distribution":
+        head = head_for(space_from_json(self.action_space_json), self.said)
+        self.shape = shape_for(self.pipeline.size, self.network, head, find_image(self.pipeline.parts))
+        self.head = head.above(self.shape.top)
+        if self.off_policy:
             self.shape = replace(self.shape, critic=False)
+        if self.said == "masked":
+            from experimenter.policies.masked import mask_among
+
+            self.shape = replace(self.shape, mask=mask_among(self.pipeline, head.outputs))
+
+    @property
+    def off_policy(self) -> bool:
+        """Whether it is what an off-policy algorithm leaves behind: the actor alone."""
+        return self.said in ("squashed", "values")
 
     def inputs(self, obs: Obs) -> NDArray[np.float32]:
         """Encoded, normalised observations (n, size)."""
@@ -98,7 +109,8 @@ class Policy:
         return np.zeros((n, self.shape.memory), dtype=np.float32)
 
     def outputs(self, obs: Obs, memory: NDArray[np.float32] | None = None) -> NDArray[Any]:
-        """The actor's outputs (n, outputs), the same for an observation whatever stands beside it in the batch.
+        """The actor's outputs as its head reads them (n, outputs), the same for an observation whatever stands beside
+        it in the batch.
 
         ``memory`` is what the policy remembers in each row's episode, ``blank`` at first, and is changed in place; a
         policy that remembers nothing needs none. Rows are computed in blocks of a fixed size, because a matrix product
@@ -113,11 +125,12 @@ class Policy:
             x = np.concatenate([x, memory], axis=1)
         padded = np.zeros((-(-len(x) // BLOCK) * BLOCK, x.shape[1]), dtype=np.float32)
         padded[: len(x)] = x
-        read = [
-            features(self.params, self.shape, padded[i : i + BLOCK]) for i in range(0, len(padded), BLOCK)
+        known = [
+            perceived(self.params, self.shape, padded[i : i + BLOCK]) for i in range(0, len(padded), BLOCK)
         ]
         if self.shape.memory and memory is not None:
-            memory[:] = np.concatenate(read)[: len(x)]
+            memory[:] = np.concatenate(known)[: len(x)]
+        read = [block[:, : self.shape.features] for block in known]
         return np.concatenate([actor_top(self.params, self.shape, block) for block in read])[: len(x)]
 
     def act(
@@ -191,53 +204,82 @@ def _damaged(folder: Path, why: str) -> WorkspaceError:
 
 def load_policy(folder: Path, expected_hash: str | None = None) -> Policy:
     """Rebuild a policy from its two files alone. Raises WorkspaceError when missing, damaged or not as expected."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    from experimenter.envs.pipeline import Pipeline
-
-    try:
-        weights = (folder / WEIGHTS).read_bytes()
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(folder, f"its files cannot be read ({error})") from error
-    if not isinstance(description, dict):
-        raise _damaged(folder, f"{DESCRIPTION} is not an object")
-    _verify(folder, description, weights, expected_hash)
-    try:
-        normaliser = description["normaliser"]
-        policy = Policy(
-            Pipeline.from_json(description["pipeline"]),
-            None if normaliser is None else Normaliser.from_json(normaliser),
-            Network.model_validate(description["architecture"]),
-            dict(load(weights)),
-            description["spaces"]["observation"],
-            description["spaces"]["action"],
-            description["action_mode"],
-            description.get("head", "distribution"),
-        )
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise _damaged(folder, f"its description does not fit ({error})") from error
-    if {name: array.shape for name, array in policy.params.items()} != policy.shape.shapes():
-        raise _damaged(folder, "its weights do not have the shapes that it declares")
-    return policy
+    return _load(folder, expected_hash)[0]
 
 
 def stored_hash(folder: Path) -> str:
     """The hash of the policy in ``folder``, after verifying that it is one. Raises what ``load_policy`` raises."""
-    load_policy(folder)
-    return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["hash"])
+    return _load(folder, None)[1]
 
 
-def _verify(folder: Path, description: Mapping[str, Any], weights: bytes, expected: str | None) -> None:
+def _load(folder: Path, expected_hash: str | None) -> tuple[Policy, str]:
+    """The policy and its hash. Nothing is built, nor any weight read, before its description was found plausible."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    from experimenter.policies.plausible import WRONG, check_weights, read_description, read_weights
+
+    try:
+        description = read_description(folder / DESCRIPTION)
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{DESCRIPTION} cannot be read ({_words(error)})") from error
+    try:
+        policy = _described(description)
+    except WRONG as error:
+        raise _damaged(folder, f"{DESCRIPTION} does not fit ({_words(error)})") from error
+    try:
+        weights = read_weights(folder / WEIGHTS, policy.shape.shapes())
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{WEIGHTS} cannot be read ({_words(error)})") from error
+    found = _verified(folder, description, weights, expected_hash)
+    try:
+        policy.params = dict(load(weights))
+        check_weights(policy.params, policy.shape.shapes())
+    except (*WRONG, SafetensorError) as error:
+        raise _damaged(folder, f"{WEIGHTS} does not fit ({_words(error)})") from error
+    return policy, found
+
+
+def _described(description: dict[str, Any]) -> Policy:
+    """A policy without weights. Raises what is in ``plausible.WRONG``."""
+    from experimenter.envs.pipeline import Pipeline
+    from experimenter.envs.spaces import space_from_json
+    from experimenter.policies.plausible import check_description, check_network, check_pipeline
+
+    check_description(description)
+    network = Network.model_validate(description["architecture"])
+    check_network(network)
+    pipeline, seen = Pipeline.from_json(description["pipeline"]), description["spaces"]["observation"]
+    normaliser = description["normaliser"]
+    check_pipeline(pipeline, space_from_json(seen), None if normaliser is None else len(normaliser["mean"]))
+    return Policy(
+        pipeline,
+        None if normaliser is None else Normaliser.from_json(normaliser),
+        network,
+        {},
+        seen,
+        description["spaces"]["action"],
+        description["action_mode"],
+        description.get("head", "distribution"),
+    )
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong on one short line without control characters: a stranger's file may speak in it."""
+    text = str(error) or type(error).__name__
+    return "".join(c if c.isprintable() else " " for c in text[:300])
+
+
+def _verified(folder: Path, description: Mapping[str, Any], weights: bytes, expected: str | None) -> str:
     try:
         found = _hash(description, weights)
-    except (TypeError, ValueError) as error:
-        raise _damaged(folder, str(error)) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _damaged(folder, _words(error)) from error
     if description.get("hash") != found:
         raise _damaged(folder, "its hash does not match its content")
     if expected is not None and expected != found:
         raise _damaged(folder, f"its hash is {found}, and {expected} was expected")
+    return found
 
 
 def flat_params(policy: Policy) -> NDArray[np.float32]:

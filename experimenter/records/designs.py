@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from experimenter.identity import digest, valid_name
 from experimenter.records.base import Json, Lever, Record
@@ -61,7 +68,15 @@ class RewardProgram(Record):
 
 
 class Hyperparameters(Record):
-    """PPO's settings, by the field's own names. ``num_steps`` is per sub-environment and rollout."""
+    """PPO's settings, by the field's own names. ``num_steps`` is per sub-environment and rollout.
+
+    Only continuous actions: ``log_std_init`` is the logarithm of the first deviation. ``sde`` explores by a function of
+    the state that is drawn at each rollout's beginning and again after ``sde_sample_freq`` steps (−1: never); it is one
+    for all phases of a design.
+
+    ``ortho_init`` is how fresh networks begin: orthogonal, or as torch's layers do. Settings that leave all of these
+    alone are written as they always were, so that designs keep their hashes.
+    """
 
     num_envs: int = Field(default=8, ge=1, le=256)
     num_steps: int = Field(default=128, ge=1, le=4096)
@@ -77,11 +92,33 @@ class Hyperparameters(Record):
     max_grad_norm: float = Field(default=0.5, gt=0.0)
     normalize_observations: bool = True
     normalize_rewards: bool = True
+    sde: bool = False
+    sde_sample_freq: int = Field(default=-1, ge=-1, le=65536)
+    log_std_init: float = Field(default=0.0, ge=-20.0, le=2.0)
+    ortho_init: bool = True
+
+    @field_validator("sde_sample_freq")
+    @classmethod
+    def _never_or_some(cls, every: int) -> int:
+        if every == 0:
+            raise ValueError("sde_sample_freq is a number of steps, or -1 for once in a rollout")
+        return every
 
     @property
     def rollout(self) -> int:
         """Transitions in one rollout."""
         return self.num_envs * self.num_steps
+
+    @model_serializer(mode="wrap")
+    def _as_it_always_was(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Json]:
+        written: dict[str, Json] = handler(self)
+        if info.mode == "json":
+            for name in ("sde", "sde_sample_freq", "log_std_init", "ortho_init"):
+                if name in written and written[name] == Hyperparameters.model_fields[name].default:
+                    del written[name]
+        return written
 
 
 class Convolution(Record):
@@ -96,14 +133,22 @@ class Network(Record):
     """A multi-layer perceptron for the policy and another of the same shape for the value.
 
     ``convolution`` are layers that both share and that read the observation's image first; ``memory`` is the width of
-    a gated recurrent unit that both share, after them (0: the policy remembers nothing). A network without either is
-    written as it always was, so that designs keep their hashes.
+    a recurrent layer that both share, after them (0: the policy remembers nothing), and ``cell`` its kind: a gated
+    recurrent unit, or a long short-term memory. A network without any of them is written as it always was, so that
+    designs keep their hashes.
     """
 
     hidden: tuple[int, ...] = (64, 64)
     activation: Literal["tanh", "relu"] = "tanh"
     convolution: tuple[Convolution, ...] = ()
     memory: int = Field(default=0, ge=0, le=1024)
+    cell: Literal["gru", "lstm"] = "gru"
+
+    @model_validator(mode="after")
+    def _cell_of_a_memory(self) -> Network:
+        if self.cell != "gru" and not self.memory:
+            raise ValueError(f"a network without a memory has no cell {self.cell!r}: give `memory` a width")
+        return self
 
     @property
     def plain(self) -> bool:
@@ -118,7 +163,8 @@ class Network(Record):
             + (f"/{layer.stride}" if layer.stride > 1 else "")
             for layer in self.convolution
         ]
-        remembered = [f"a memory of {self.memory}"] if self.memory else []
+        kind = " (LSTM)" if self.cell == "lstm" else ""
+        remembered = [f"a memory of {self.memory}{kind}"] if self.memory else []
         layers = "-".join(str(width) for width in self.hidden)
         return ", ".join([*seen, *remembered, f"{layers} {self.activation}"])
 
@@ -129,6 +175,8 @@ class Network(Record):
             del written["convolution"]
         if not self.memory:
             del written["memory"]
+        if self.cell == "gru":
+            del written["cell"]
         return written
 
 

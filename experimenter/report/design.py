@@ -48,7 +48,7 @@ def phase_facts(phase: Phase) -> tuple[str, str]:
     mixture = ", ".join(
         _environment(item.environment.id, item.environment.kwargs) for item in phase.environments
     )
-    settings = (phase.off_policy or phase.hyperparameters).model_dump(exclude={"v"})
+    settings = (phase.off_policy or phase.hyperparameters).model_dump(mode="json", exclude={"v"})
     return mixture, ", ".join(f"{name} {value}" for name, value in settings.items())
 
 

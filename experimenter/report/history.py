@@ -183,10 +183,10 @@ def _changes(old: Design, new: Design) -> str:
 def _setting_changes(old: Design, new: Design) -> list[str]:
     found: dict[str, str] = {}
     for before, after in zip(old.phases, new.phases, strict=True):
-        was: dict[str, Json] = before.hyperparameters.model_dump(exclude={"v"})
-        now: dict[str, Json] = after.hyperparameters.model_dump(exclude={"v"})
+        was: dict[str, Json] = (before.off_policy or before.hyperparameters).model_dump(exclude={"v"})
+        now: dict[str, Json] = (after.off_policy or after.hyperparameters).model_dump(exclude={"v"})
         for name, value in now.items():
-            if was[name] != value:
+            if name in was and was[name] != value:
                 found[name] = f"{name} {was[name]} → {value}"
         if before.methods != after.methods:
             names = ", ".join(use.name for use in after.methods) or "none"

@@ -16,7 +16,7 @@ from experimenter.rl.job import TrainJob
 from experimenter.rl.metrics import MetricsLog
 from experimenter.rl.reach import Reach
 from experimenter.rl.rollout import Experience
-from experimenter.rl.shaping import Paid, Shaper
+from experimenter.rl.shaping import Paid
 from experimenter.rl.state import TrainingState
 
 __all__ = ["Account", "Progress"]
@@ -47,10 +47,6 @@ class Account:
     def begin_chunk(self) -> None:
         """The speed that is told is the chunk's."""
         self._since = time.monotonic(), self.state.env_steps
-
-    def pay(self, shaper: Shaper, experience: Experience, episodes: EpisodeLog) -> Rewards:
-        """Rewards (T, N) of a rollout, after what was reached, earned and paid is booked."""
-        return self.book(shaper.pay(experience), experience, episodes)
 
     def book(self, paid: Paid, experience: Experience, episodes: EpisodeLog) -> Rewards:
         """What was reached, earned and paid in a rollout; its rewards (T, N)."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from experimenter.policies.actions import LOG_TWO_PI, ActionHead, CategoricalHead
 from experimenter.policies.network import Shape, features, hidden_layers, views
+from experimenter.policies.sde import EPSILON, SDEHead
 from experimenter.records import Hyperparameters
 from experimenter.rl.adam import Adam
 from experimenter.rl.descent import Descent
@@ -44,6 +45,7 @@ class AutogradLearner:
         self.params = views(flat, shape)
         self.adam = Adam(shape.size)
         self.networks = Networks(shape, flat, device)
+        self._epsilon = self.networks.flat.new_full((shape.outputs,), EPSILON)
 
     def next_values(self, rollout: Rollout, value: Floats) -> Floats:
         """(T, N) values of what truly followed each step."""
@@ -183,6 +185,13 @@ class AutogradLearner:
     def _distribution(self, out: Any, raw: Any) -> tuple[Any, Any]:
         """Log-probabilities (n,) and entropies (n,) of raw actions (n, width); a Gaussian's entropy is one number."""
         torch, log_std = self._torch, self.networks.log_std
+        if isinstance(self.head, SDEHead):
+            assert log_std is not None
+            mean, hidden = out.split([self.shape.outputs, self.shape.top], 1)
+            variance = torch.addmm(self._epsilon, hidden.square(), torch.exp(2.0 * log_std))
+            log_variance = variance.log()
+            log_prob = -0.5 * ((raw - mean).square() / variance + log_variance + LOG_TWO_PI).sum(1)
+            return log_prob, 0.5 * (log_variance + 1.0 + LOG_TWO_PI).sum(1)
         if not isinstance(self.head, CategoricalHead):
             assert log_std is not None
             scaled = (raw - out) * torch.exp(-log_std)

@@ -7,22 +7,23 @@ from typing import Final, Literal
 
 import numpy as np
 
+from experimenter.contracts import Algorithm
 from experimenter.envs.pipeline import Pipeline
-from experimenter.envs.spaces import space_to_json
+from experimenter.envs.spaces import action_kind, space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.errors import TrainingFault
-from experimenter.policies.network import initial_params, views
+from experimenter.policies.network import views
 from experimenter.policies.policy import Policy, flat_params, load_policy
+from experimenter.rl.algorithms import algorithm
 from experimenter.rl.job import TrainJob
 from experimenter.rl.metrics import MetricsLog
-from experimenter.rl.offpolicy.learning import beginning
-from experimenter.rl.offpolicy.settings import SAYS
 from experimenter.rl.reach import Reach
 from experimenter.rl.state import TrainingState, load_newest, save_checkpoint
 
 __all__ = ["fresh_policy", "generator", "resume"]
 
 STREAM: Final = {"weights": 1, "chunk": 2}
+_ACTIONS: Final = {"continuous": "continuous actions", "discrete": "one discrete action"}
 
 
 def generator(job: TrainJob, stream: Literal["weights", "chunk"], *index: int) -> np.random.Generator:
@@ -31,22 +32,32 @@ def generator(job: TrainJob, stream: Literal["weights", "chunk"], *index: int) -
 
 
 def fresh_policy(job: TrainJob) -> Policy:
-    """An untrained policy for the target environment's spaces. Raises EnvironmentFault."""
+    """An untrained policy for the target environment's spaces.
+
+    Raises EnvironmentFault, or TrainingFault where the algorithm does not learn such actions.
+    """
     spec = job.target_environment
     vector = SyncVector(spec, 1)
+    chosen = algorithm(job.design.algorithm)
     try:
+        _check_actions(chosen, action_kind(vector.action_space))
         pipeline = Pipeline.for_space(vector.observation_space, spec.family)
         spaces = space_to_json(vector.observation_space), space_to_json(vector.action_space)
     finally:
         vector.close()
-    said = SAYS.get(job.design.algorithm, "distribution")
-    policy = Policy(pipeline, None, job.design.network, {}, *spaces, said=said)
-    if said == "distribution":
-        flat = initial_params(policy.shape, generator(job, "weights"))
-    else:
-        flat, _ = beginning(job.design, None, policy, generator(job, "weights"))
+    policy = Policy(pipeline, None, job.design.network, {}, *spaces, said=chosen.says(job.design))
+    flat, _ = chosen.begin(job.design, policy, None, generator(job, "weights"))
     policy.params = views(flat, policy.shape)
     return policy
+
+
+def _check_actions(chosen: Algorithm, kind: str) -> None:
+    if kind not in chosen.actions:
+        learns = " or ".join(_ACTIONS.get(learnt, learnt) for learnt in chosen.actions)
+        raise TrainingFault(
+            f"{chosen.name.upper()} needs {learns}, and this environment's are {kind.replace('_', ' ')}.",
+            'Use the algorithm "ppo", which learns both.',
+        )
 
 
 def resume(job: TrainJob, fresh: Policy, reach: Reach, metrics: MetricsLog) -> TrainingState:
@@ -70,14 +81,12 @@ def resume(job: TrainJob, fresh: Policy, reach: Reach, metrics: MetricsLog) -> T
 
 def _beginning(job: TrainJob, fresh: Policy, reach: Reach) -> TrainingState:
     policy = _start_policy(job, fresh) if job.design.start is not None else fresh
-    if policy.said != "distribution":
-        started = None if job.design.start is None else flat_params(policy)
-        flat, learnt = beginning(job.design, started, policy, generator(job, "weights"))
-        zeros = np.zeros(learnt, dtype=np.float32)
-        return TrainingState(flat, zeros, zeros.copy(), 0, None, reach.counts)
-    flat = flat_params(policy)
-    zeros = np.zeros_like(flat)
-    return TrainingState(flat, zeros, zeros.copy(), 0, policy.normaliser, reach.counts)
+    started = None if job.design.start is None else flat_params(policy)
+    begin = algorithm(job.design.algorithm).begin
+    flat, learnt = begin(job.design, policy, started, generator(job, "weights"))
+    zeros = np.zeros(learnt, dtype=np.float32)
+    normaliser = None if policy.off_policy else policy.normaliser
+    return TrainingState(flat, zeros, zeros.copy(), 0, normaliser, reach.counts)
 
 
 def _start_policy(job: TrainJob, fresh: Policy) -> Policy:

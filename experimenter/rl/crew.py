@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experimenter.policies.network import activate, actor_top, features
+from experimenter.policies.network import activate, actor_top, perceived
 from experimenter.policies.normaliser import normalised
 from experimenter.policies.policy import Policy
 
@@ -42,10 +42,10 @@ class Solo:
     def choose(self, inputs: Floats, noise: NDArray[Any]) -> NDArray[Any]:
         """Raw actions (n, width) for inputs (n, inputs) and drawn noise (n, width)."""
         policy = self._policy
-        read = features(policy.params, policy.shape, inputs)
+        known = perceived(policy.params, policy.shape, inputs)
         if self.remembers:
-            self._memory[:] = read
-        out = actor_top(policy.params, policy.shape, read)
+            self._memory[:] = known
+        out = actor_top(policy.params, policy.shape, known[:, : policy.shape.features])
         return policy.head.choose(out, policy.params.get("actor.log_std"), noise)
 
     def forget(self, rows: Flags) -> None:

@@ -14,7 +14,6 @@ from gymnasium.spaces import Box
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.records import EnvCard
 from experimenter.envs.spaces import leaves, space_from_json
-from experimenter.policies.convolution import find_image
 from experimenter.records import Convolution, Hyperparameters, Network
 
 __all__ = ["batched_hyperparameters", "default_hyperparameters", "default_network"]
@@ -44,10 +43,12 @@ def default_network(card: EnvCard, algorithm: str = "ppo") -> Network:
     """For PPO two layers of 64: small enough for a CPU, and enough for everything that was tried without images.
 
     Images go through convolutions first: for large ones those of Mnih et al. 2015, for small ones the single layer of
-    MinAtar (Young and Tian 2019). SAC gets the two layers of 256 of its paper, DQN two of 64, both with rectifiers.
+    MinAtar (Young and Tian 2019). Any other algorithm says itself what it gets.
     """
     if algorithm != "ppo":
-        return Network(hidden=(256, 256) if algorithm == "sac" else (64, 64), activation="relu")
+        from experimenter.rl.algorithms import algorithm as plugin
+
+        return plugin(algorithm).network(card)
     side = _sees(_pipeline(card))
     if side is None:
         return Network()
@@ -72,7 +73,8 @@ def _sees(pipeline: Pipeline) -> int | None:
 
     Views whose cells are categories stay as they are: perceptrons learn well from them.
     """
-    image = find_image(part for part in pipeline.parts if part.rule != "minigrid")
+    pictures = (image for image in pipeline.images if not image.one_hot)
+    image = max(pictures, key=lambda image: image.size, default=None)
     if image is None:
         return None
     side = min(image.shape[:2])

@@ -27,6 +27,13 @@ class Minibatch:
     advantage: Array
     target: Array
 
+    def named(self) -> tuple[tuple[str, Array], ...]:
+        """Every array with its name."""
+        return (
+            ("obs", self.obs), ("raw", self.raw), ("log_prob", self.log_prob),
+            ("advantage", self.advantage), ("target", self.target),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
@@ -72,9 +79,9 @@ def loss_and_gradient(
     made = head.forward(out, params.get("actor.log_std"), batch.raw)
     log_ratio = made.log_prob - batch.log_prob
     ratio = np.exp(log_ratio)
-    clipped = np.clip(ratio, 1.0 - weights.clip_coef, 1.0 + weights.clip_coef)
+    clipped = np.minimum(np.maximum(ratio, 1.0 - weights.clip_coef), 1.0 + weights.clip_coef)
     plain, bounded = -batch.advantage * ratio, -batch.advantage * clipped
-    d_log_prob = np.where(plain >= bounded, plain, 0.0).astype(out.dtype) / n
+    d_log_prob = np.where(plain >= bounded, plain, 0.0).astype(out.dtype, copy=False) / n
     error = value - batch.target
 
     d_out, d_std = head.backward(made, d_log_prob, -weights.ent_coef / n)
@@ -109,17 +116,17 @@ def _backward(
     """From the derivatives by both heads' outputs to those by every weight."""
     top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
     np.matmul(top[0].T, d_out, out=gradient["actor.weight"])
-    d_out.sum(axis=0, out=gradient["actor.bias"])
+    np.add.reduce(d_out, axis=0, out=gradient["actor.bias"])
     np.matmul(top[1].T, d_value, out=gradient["critic.weight"])
-    d_value.sum(axis=0, out=gradient["critic.bias"])
+    np.add.reduce(d_value, axis=0, out=gradient["critic.bias"])
     if not layers:
         return
     d_h = scratch.array("by the top layer", top.shape, top.dtype)
     np.matmul(d_out, params["actor.weight"].T, out=d_h[0])
-    np.multiply(d_value, params["critic.weight"].T, out=d_h[1])
+    np.matmul(d_value, params["critic.weight"].T, out=d_h[1])
     for i in range(len(layers) - 1, -1, -1):
         d_z = _through(shape.activation, layers[i], d_h, scratch.array(f"by sum {i}", d_h.shape, d_h.dtype))
-        d_z.sum(axis=1, keepdims=True, out=gradient[f"hidden.{i}.bias"])
+        np.add.reduce(d_z, axis=1, keepdims=True, out=gradient[f"hidden.{i}.bias"])
         below = layers[i - 1].transpose(0, 2, 1) if i else obs.T
         np.matmul(below, d_z, out=gradient[f"hidden.{i}.weight"])
         if i:

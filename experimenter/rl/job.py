@@ -21,7 +21,8 @@ class TrainJob(Record):
     search before its time (``rl/stopping.py``), and ``rival`` what it is up against then. ``learner`` says whose
     derivatives PPO follows: those derived by hand or PyTorch's; on its own it takes the former wherever they suffice.
     ``cores`` is how many processes its environments may take, and ``vector`` the kind of vector environment that was
-    chosen for the target environment; a phase that it does not fit is trained in a synchronous one.
+    chosen for the target environment; a phase that it does not fit is trained in a synchronous one. ``silence``: after
+    so many seconds without a sign of life whoever watches the process ends it, with all that are trained in it.
     """
 
     step: str
@@ -45,6 +46,7 @@ class TrainJob(Record):
     learner: Literal["auto", "kernels", "autograd"] = "auto"
     vector: Kind = "sync"
     cores: int = 1
+    silence: float = 60.0
 
     @property
     def workspace(self) -> Path:

@@ -6,6 +6,7 @@ it together, all others alone. A member that fails ends by itself with its error
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from experimenter.errors import ExperimenterError
 from experimenter.records import Training
-from experimenter.rl.course import Elsewhere, Teaching
+from experimenter.rl.course import Elsewhere
 from experimenter.rl.job import TrainJob
 from experimenter.rl.rollout import Experience, Wanted
 from experimenter.rl.together import Joints, likeness, together
@@ -51,7 +52,7 @@ class _Population:
         self._stacks = [stack.enter_context(ExitStack()) for _ in jobs]
         self._joints = Joints()
         stack.callback(self._joints.close)
-        self._courses: dict[int, Teaching[Training]] = {}
+        self._members: dict[int, Member] = {}
         self._waiting: dict[int, Wanted] = {}
         self._elsewhere: list[int] = []
         self._ended: dict[int, Ended] = {}
@@ -67,18 +68,14 @@ class _Population:
 
     def _begin(self, index: int) -> Wanted | Elsewhere:
         job = self._jobs[index]
-        member = Member(job, partial(self._progress, job.step), self._stacks[index])
-        self._courses[index] = member.course()
-        return next(self._courses[index])
-
-    def _learn(self, index: int, made: Callable[[], Experience]) -> Wanted | Elsewhere:
-        return self._courses[index].send(made())
+        self._members[index] = Member(job, partial(self._progress, job.step), self._stacks[index])
+        return self._members[index].go_on()
 
     def _come_back(self) -> None:
         """Members whose reward program was at work meanwhile take its answer."""
         waiting, self._elsewhere = self._elsewhere, []
         for index in waiting:
-            self._step(index, partial(self._courses[index].send, None))
+            self._step(index, self._members[index].go_on)
 
     def _groups(self) -> list[list[int]]:
         """Who is served together, everyone who waits once."""
@@ -96,10 +93,13 @@ class _Population:
     def _serve(self, group: list[int]) -> None:
         """Collects what the members of ``group`` wait for, and lets each learn from it."""
         wanted = [self._waiting.pop(index) for index in group]
+        began = time.monotonic()
         experiences = self._together(wanted) if len(group) > 1 else None
+        share = (time.monotonic() - began) / len(group)
         for place, (index, one) in enumerate(zip(group, wanted, strict=True)):
             made = one.collect if experiences is None else partial(experiences.__getitem__, place)
-            self._step(index, partial(self._learn, index, made))
+            self._members[index].watch.add(share)
+            self._step(index, partial(self._members[index].go_on, made))
 
     def _together(self, wanted: Sequence[Wanted]) -> list[Experience] | None:
         """``None`` where something failed: alone, each finds out for itself whether it was the cause."""
@@ -124,7 +124,7 @@ class _Population:
 
     def _closed(self, index: int, ended: Ended) -> Ended:
         """Closes the member's environments; one that cannot even be closed has failed."""
-        self._courses.pop(index, None)
+        self._members.pop(index, None)
         try:
             self._stacks[index].close()
         except ExperimenterError as error:

@@ -7,23 +7,25 @@ loss is not clipped. Truncation bootstraps from the true final observation, term
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experimenter.policies.actions import ActionHead
+from experimenter.errors import TrainingFault
+from experimenter.policies.actions import ActionHead, Said
 from experimenter.policies.network import Shape, hidden_layers, views
 from experimenter.policies.scratch import Scratch
-from experimenter.records import Hyperparameters
+from experimenter.records import Design, Hyperparameters
 from experimenter.rl.adam import Adam, clip_norm
 from experimenter.rl.dormant import dormant_share
 from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
+from experimenter.rl.plugin import AlgorithmPlugin
 
 if TYPE_CHECKING:
-    from experimenter.records import Training
-    from experimenter.rl.training import Progress, TrainJob
+    from experimenter.rl.course import OnPolicy
 
 __all__ = [
     "PPO",
@@ -41,17 +43,26 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-class PPO:
+class PPO(AlgorithmPlugin):
     """The built-in algorithm plug-in."""
 
-    contract: ClassVar[int] = 1
     name: ClassVar[str] = "ppo"
 
-    def train(self, job: TrainJob, progress: Progress) -> Training:
-        """Train one design with one seed; see ``experimenter.rl.training.train``."""
-        from experimenter.rl.training import train
+    def says(self, design: Design) -> Said:
+        """Raises TrainingFault where phases would need different networks."""
+        chosen = {phase.hyperparameters.sde for phase in design.phases}
+        if len(chosen) > 1:
+            raise TrainingFault(
+                "some phases of the design explore by the state (`sde`) and others do not",
+                "Set `sde` alike in the hyperparameters of every phase: it is part of the network.",
+            )
+        return "sde" if chosen.pop() else "distribution"
 
-        return train(job, progress)
+    def course(self, job: Any, policy: Any, state: Any, account: Any) -> OnPolicy:
+        """See ``experimenter.contracts.Algorithm``."""
+        from experimenter.rl.course import OnPolicy
+
+        return OnPolicy(job, policy, state, account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +161,11 @@ class Learner:
             rollout.reward, value, self.next_values(rollout, value),
             rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda,
         )  # fmt: skip
-        target = gae.target.reshape(-1)
+        whole = Minibatch(obs, raw, log_prob, gae.advantage.reshape(-1), gae.target.reshape(-1))
         sums, norm, count = np.zeros(5), 0.0, 0
         weights = LossWeights(hyper.clip_coef, hyper.ent_coef, hyper.vf_coef)
         for _ in range(hyper.update_epochs):
-            for rows in minibatches(len(obs), hyper.minibatch_size, rng):
-                batch = Minibatch(
-                    obs[rows],
-                    raw[rows],
-                    log_prob[rows],
-                    _standardised(gae.advantage.reshape(-1)[rows]),
-                    target[rows],
-                )
+            for batch in self._shuffled(whole, hyper.minibatch_size, rng):
                 loss = loss_and_gradient(
                     self.params, self.shape, self.head, batch, weights, self._gradient, self._scratch
                 )
@@ -171,8 +175,24 @@ class Learner:
                 count += 1
         finite = bool(np.isfinite(sums).all() and np.isfinite(norm) and np.isfinite(self.flat).all())
         policy, critic, entropy, kl, clipped = (float(x) for x in sums / count)
-        explained = explained_variance_of(value.reshape(-1), target)
+        explained = explained_variance_of(value.reshape(-1), whole.target)
         return UpdateStats(policy, critic, entropy, kl, clipped, norm / count, explained, finite)
+
+    def _shuffled(self, whole: Minibatch, size: int, rng: np.random.Generator) -> Iterator[Minibatch]:
+        """One epoch's minibatches. All rows are gathered at once: each minibatch is a stretch of them."""
+        order, start = rng.permutation(len(whole.obs)), 0
+        obs, raw, log_prob, advantage, target = (
+            np.take(
+                array, order, axis=0, mode="clip", out=self._scratch.array(name, array.shape, array.dtype)
+            )
+            for name, array in whole.named()
+        )
+        for length in _lengths(len(order), size):
+            part = slice(start, start + length)
+            start += length
+            yield Minibatch(
+                obs[part], raw[part], log_prob[part], _standardised(advantage[part]), target[part]
+            )
 
     def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
         """Log-probabilities and values (n,) of a whole rollout at once."""
@@ -189,13 +209,22 @@ class Learner:
 
 def minibatches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """A random split of ``range(n)`` into nearly equal parts of about ``size``."""
-    return np.array_split(rng.permutation(n), max(1, round(n / size)))
+    return np.split(rng.permutation(n), np.cumsum(_lengths(n, size))[:-1])
+
+
+def _lengths(n: int, size: int) -> list[int]:
+    """Of the parts that ``n`` rows are split into, the longer ones first."""
+    parts = max(1, round(n / size))
+    return [n // parts + (i < n % parts) for i in range(parts)]
 
 
 def _standardised(advantage: Floats) -> Floats:
-    if len(advantage) < 2:
+    """What mean and std say, without their wrappers' checks."""
+    n = len(advantage)
+    if n < 2:
         return advantage
-    spread: Floats = (advantage - advantage.mean()) / (advantage.std(ddof=1) + 1e-8)
+    spread: Floats = advantage - np.add.reduce(advantage) / n
+    spread /= np.sqrt(np.add.reduce(np.square(spread)) / (n - 1)) + 1e-8
     return spread
 
 

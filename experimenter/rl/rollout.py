@@ -166,11 +166,12 @@ class Collector:
     """Steps a vector environment with a policy that learns; remembers where each environment stands, and what the
     policy remembers of its episode.
 
-    ``starts``, where given, is told of every step.
+    ``starts``, where given, is told of every step. Noise that is held is drawn anew after ``held`` steps, and at each
+    rollout's beginning (see ``ActionHead.rollout_noise``).
     """
 
-    def __init__(self, vector: Vector, policy: Policy, starts: Starts | None = None) -> None:
-        self.vector, self.policy, self.starts = vector, policy, starts
+    def __init__(self, vector: Vector, policy: Policy, starts: Starts | None = None, held: int = -1) -> None:
+        self.vector, self.policy, self.starts, self.held = vector, policy, starts, held
         self.obs: Any = None
         self._memory = policy.blank(vector.num_envs)
 
@@ -191,7 +192,7 @@ class Collector:
         step, so that a slow environment does not look like a hanging one."""
         vector, actor = self.vector, Solo(self.policy, self.vector.num_envs, self._memory)
         record = Record(steps, self.obs, actor)
-        noise = actor.head.noise(rng, steps, vector.num_envs)
+        noise = actor.head.rollout_noise(rng, steps, vector.num_envs, self.held)
         for t in range(steps):
             if warm_up and self.policy.normaliser is not None:
                 self.policy.normaliser.update(self.policy.pipeline.encode(self.obs))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from experimenter.envs.pipeline import Pipeline
-from experimenter.envs.spaces import space_to_json
+from experimenter.envs.spaces import ONE_LIST, other_texts, space_from_json, space_to_json
 from experimenter.envs.vector import SyncVector
 from experimenter.envs.vectors.choosing import Needs, make_vector, usable
 from experimenter.envs.vectors.contract import Vector
@@ -29,7 +29,8 @@ class Stage:
 
     def __init__(self, job: TrainJob, index: int, policy: Policy) -> None:
         self.index, self.phase = index, job.design.phases[index]
-        self._chosen, self._chosen_for, self._cores = job.vector, job.target_environment, job.cores
+        self._chosen, self._chosen_for = job.vector, job.target_environment
+        self._cores, self._silence = job.cores, job.silence
         self._policy = policy
         self._starts, self._wrap = starts_for(job, index), wrapping(job, index)
         self._split: tuple[int, ...] = ()
@@ -55,13 +56,14 @@ class Stage:
             self._check_spaces(self._vector)
             if self._starts is not None and isinstance(self._vector, SyncVector):
                 self._starts.attach(self._vector, split)
-        return Collector(self._vector, self._policy, self._starts)
+        held = self.phase.hyperparameters.sde_sample_freq
+        return Collector(self._vector, self._policy, self._starts, held)
 
     def _made(self, specs: list[EnvSpec]) -> Vector:
         """Of the kind that was chosen, where it fits these rows; start states and wrappers need a synchronous one."""
         needs = Needs(starts=self._starts is not None, wrappers=self._wrap is not None)
         kind = usable(self._chosen, specs, needs, self._chosen_for)
-        return make_vector(kind, specs, len(specs), self._wrap, workers=self._cores)
+        return make_vector(kind, specs, len(specs), self._wrap, workers=self._cores, silence=self._silence)
 
     def enter(self, chunk: Chunk, state: TrainingState, reset_seeds: tuple[int, ...]) -> None:
         """Begins the chunk that ``state`` stands before: every environment starts anew, each with its seed."""
@@ -96,6 +98,12 @@ class Stage:
             )
         hint = self.phase.environments[0].environment.family
         if Pipeline.for_space(vector.observation_space, hint).to_json() != self._policy.pipeline.to_json():
+            seen = space_from_json(self._policy.observation_space_json)
+            if other_texts(vector.observation_space, seen):
+                raise TrainingFault(
+                    f"the texts of phase {self.index + 1} are not those of the target environment, or never vary",
+                    ONE_LIST,
+                )
             raise TrainingFault(
                 f"phase {self.index + 1} observes something else than the target environment",
                 "All environments of a design need the same observation space.",

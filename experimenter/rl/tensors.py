@@ -5,7 +5,7 @@ On the CPU nothing is copied: a leaf is a view of the flat vector, and its gradi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any, cast
@@ -75,7 +75,8 @@ class Networks:
             self._given.copy_(self.flat)
 
     def both(self, x: Any) -> tuple[Any, Any]:
-        """The actor's output (n, outputs) and the critic's values (n,) for inputs (n, inputs)."""
+        """The actor's output (n, outputs; with ``sde`` its last hidden layer behind them) and the critic's values (n,)
+        for inputs (n, inputs)."""
         return self._top(self.features(x))
 
     def _top(self, read: Any) -> tuple[Any, Any]:
@@ -85,10 +86,10 @@ class Networks:
             z = torch.baddbmm(named[f"hidden.{i}.bias"], h, named[f"hidden.{i}.weight"])
             h = self._activate(z)
         actor, critic = h.unbind()
-        return (
-            torch.addmm(named["actor.bias"], actor, named["actor.weight"]),
-            torch.addmm(named["critic.bias"], critic, named["critic.weight"]).squeeze(1),
-        )
+        out = torch.addmm(named["actor.bias"], actor, named["actor.weight"])
+        # The noise is to follow the hidden layer, and not to shape it.
+        out = torch.cat([out, actor.detach()], 1) if self.shape.sde else out
+        return out, torch.addmm(named["critic.bias"], critic, named["critic.weight"]).squeeze(1)
 
     def features(self, x: Any) -> Any:
         """What both perceptrons read (n, features), each row with a memory of its own.
@@ -98,8 +99,7 @@ class Networks:
         if not self.shape.memory:
             return self._seen(x)
         seen, before = x.split([self.shape.inputs - self.shape.memory, self.shape.memory], 1)
-        gates, fresh = self._by_sight(self._seen(seen))
-        return self._remembered(gates, fresh, before)
+        return self._remembered(self._by_sight(self._seen(seen)), before.split(self.shape.features, 1))[0]
 
     def in_turn(self, x: Any, begun: Any) -> tuple[Any, Any]:
         """As ``both`` for whole sequences (T, n, inputs), in the order of (T·n).
@@ -110,27 +110,35 @@ class Networks:
         steps, n, width = x.shape
         seen = self._seen(x[..., : width - self.shape.memory].reshape(steps * n, -1))
         # Cut apart once: the derivative of one step's slice would be as large as all of them.
-        gates, fresh = (part.reshape(steps, n, -1).unbind() for part in self._by_sight(seen))
+        by_sight = [part.reshape(steps, n, -1).unbind() for part in self._by_sight(seen)]
         ended = (begun == 0).flatten(1).any(1).tolist()
-        h, read = x[0, :, width - self.shape.memory :], []
+        state: Sequence[Any] = x[0, :, width - self.shape.memory :].split(self.shape.features, 1)
+        read = []
         for t in range(steps):
-            h = self._remembered(gates[t], fresh[t], h * begun[t] if ended[t] else h)
-            read.append(h)
+            before = [part * begun[t] for part in state] if ended[t] else state
+            state = self._remembered([part[t] for part in by_sight], before)
+            read.append(state[0])
         return self._top(self._torch.cat(read))
 
-    def _by_sight(self, seen: Any) -> Any:
-        """What an observation says to both gates (n, 2·memory), and to what is new (n, memory)."""
-        named, m = self._leaves, self.shape.memory
+    def _by_sight(self, seen: Any) -> Sequence[Any]:
+        """What an observation says to the gates: a GRU's two (n, 2·m) and what is new (n, m), or an LSTM's (n, 4·m)."""
+        named, m = self._leaves, self.shape.features
         said = self._torch.addmm(named["memory.sight.bias"], seen, named["memory.sight.weight"])
-        return said.split([2 * m, m], 1)
+        made: Sequence[Any] = said.split([2 * m, m], 1) if self.shape.cell == "gru" else [said]
+        return made
 
-    def _remembered(self, gates: Any, fresh: Any, before: Any) -> Any:
-        """See ``experimenter.policies.recurrence.remembered``."""
-        torch, named, m = self._torch, self._leaves, self.shape.memory
-        said = torch.addmm(named["memory.state.bias"], before, named["memory.state.weight"])
-        to_gates, to_fresh = said.split([2 * m, m], 1)
+    def _remembered(self, by_sight: Sequence[Any], before: Sequence[Any]) -> Sequence[Any]:
+        """What is remembered, h (n, m) and an LSTM's cell (n, m); see ``experimenter.policies.recurrence``."""
+        torch, named, m = self._torch, self._leaves, self.shape.features
+        said = torch.addmm(named["memory.state.bias"], before[0], named["memory.state.weight"])
+        if self.shape.cell == "lstm":
+            both, fresh, output = (by_sight[0] + said).split([2 * m, m, m], 1)
+            enter, keep = torch.sigmoid(both).split(m, 1)
+            cell = torch.addcmul(keep * before[1], enter, torch.tanh(fresh))
+            return torch.sigmoid(output) * torch.tanh(cell), cell
+        (gates, fresh), (to_gates, to_fresh) = by_sight, said.split([2 * m, m], 1)
         reset, keep = torch.sigmoid(gates + to_gates).split(m, 1)
-        return torch.lerp(torch.tanh(torch.addcmul(fresh, reset, to_fresh)), before, keep)
+        return (torch.lerp(torch.tanh(torch.addcmul(fresh, reset, to_fresh)), before[0], keep),)
 
     def _seen(self, x: Any) -> Any:
         """The observation (n, seen), after the convolutions where there are any."""

@@ -7,9 +7,10 @@ end and finishes with the same bytes.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from experimenter.errors import TrainingFault
 from experimenter.identity import role_of, seeds
@@ -17,16 +18,18 @@ from experimenter.records import CurvePoint, Training
 from experimenter.rl.account import Account, Progress
 from experimenter.rl.algorithms import check_algorithm, course_for
 from experimenter.rl.beginning import fresh_policy, generator, resume
-from experimenter.rl.course import Course, NotFinite, Taught, Teaching
+from experimenter.rl.course import Course, Elsewhere, NotFinite, Taught, Teaching
 from experimenter.rl.ending import finished
 from experimenter.rl.examiner import Examiner
 from experimenter.rl.job import TrainJob
 from experimenter.rl.metrics import MetricsLog
+from experimenter.rl.offpolicy.settings import check_agreed
 from experimenter.rl.reach import Reach
 from experimenter.rl.rollout import Wanted
 from experimenter.rl.schedule import Chunk, next_chunk
 from experimenter.rl.stage import Stage
 from experimenter.rl.state import Best, pack, save_checkpoint, unpack
+from experimenter.rl.stopwatch import Stopwatch
 
 __all__ = ["Member", "Progress", "TrainJob", "train"]
 
@@ -38,28 +41,37 @@ def train(job: TrainJob, progress: Progress) -> Training:
     ContainmentError, WorkspaceError.
     """
     with ExitStack() as stack:
-        return _driven(Member(job, progress, stack).course())
+        return _driven(Member(job, progress, stack))
 
 
-def _driven(course: Teaching[Training]) -> Training:
+def _driven(member: Member) -> Training:
     """By itself: every rollout that it wants is collected at once."""
     try:
-        wanted = next(course)
+        wanted = member.go_on()
         while True:
-            wanted = course.send(wanted.collect() if isinstance(wanted, Wanted) else None)
+            wanted = member.go_on(wanted.collect if isinstance(wanted, Wanted) else _nothing)
     except StopIteration as end:
         found: Training = end.value
         return found
 
 
+def _nothing() -> None:
+    """What is sent to a training that waits for no rollout."""
+
+
 class Member:
-    """One training, driven from outside: it asks for its rollouts, so that several can be collected together."""
+    """One training, driven from outside: it asks for its rollouts, so that several can be collected together.
+
+    ``watch`` counts the seconds that it is at work; whoever collects for several adds each one's share.
+    """
 
     def __init__(self, job: TrainJob, progress: Progress, stack: ExitStack) -> None:
+        self.watch = Stopwatch()
         self.job = job
         self.folder = Path(job.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         check_algorithm(job.design)
+        check_agreed(job.design)
         self.reach = Reach(job.features)
         self.policy = fresh_policy(job)
         metrics = MetricsLog(self.folder)
@@ -71,6 +83,15 @@ class Member:
         self._stage: Stage | None = None
         stack.callback(self._close_stage)
         self.examiner = Examiner(job, self.policy, self.account.alive)
+        self._whole = self._training()
+
+    def go_on(self, made: Callable[[], Any] = _nothing) -> Wanted | Elsewhere:
+        """Trains until it wants something: ``made`` gives what it wanted last, in its own time.
+
+        Raises StopIteration with its Training at the end, and what ``train`` raises.
+        """
+        with self.watch:
+            return self._whole.send(made())
 
     def _adopt(self) -> Course:
         """Points everything at the state's arrays, which training changes in place."""
@@ -78,19 +99,19 @@ class Member:
         self.reach.counts = self.state.reach
         return course_for(self.job, self.policy, self.state, self.account)
 
-    def course(self) -> Teaching[Training]:
+    def _training(self) -> Teaching[Training]:
         """The whole training: yields the rollouts that it wants, is sent their experience, returns its result."""
+        self.watch.lap()
         if self.job.design.start is not None and not self.state.curve and self.job.validation_seeds:
             self.examiner.examine_start(self.state)
             self._keep()
         while (chunk := self._next()) is not None:
-            started = time.monotonic()
             try:
                 yield from self._train_chunk(chunk)
             except NotFinite:
                 self._roll_back()
                 continue
-            self.state.seconds += time.monotonic() - started
+            self.state.seconds += self.watch.lap()
             self._keep()
         if self.state.ended or self._next(self.job.design.steps) is None:
             self._course.over()

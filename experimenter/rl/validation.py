@@ -8,7 +8,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from experimenter.judge.evaluate import evaluate
 from experimenter.policies.policy import ActionMode, Policy
 from experimenter.records import EnvSpec, Evaluation, JudgeSpec
 
@@ -86,6 +85,8 @@ class Validator:
 
     def validate(self, policy: Policy, count: int, alive: Callable[[dict[str, Any]], None]) -> Validation:
         """The first ``count`` seeds in each of the policy's modes; a tie goes to acting greedily."""
+        from experimenter.judge.evaluate import evaluate
+
         made = [
             evaluate(policy, self.target_environment, self.seeds[:count], self.judge, mode, alive)
             for mode in policy.head.modes

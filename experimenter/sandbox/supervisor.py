@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 
 from experimenter.errors import ContainmentError, ProgramRejected
 from experimenter.sandbox import messages
+from experimenter.sandbox.incoming import Incoming
 from experimenter.sandbox.limits import one_thread_environment
 from experimenter.sandbox.watching import end_process, folder_use, new_folder, printable, tree_memory, widen
 
@@ -28,6 +29,7 @@ __all__ = ["Bounds", "Hello", "Worker"]
 
 _ADDRESS_SPACE_MARGIN: Final = 1 << 29
 _TICK_MS: Final = 50
+_TO_END_SECONDS: Final = 1.0
 _WATCH_SECONDS: Final = 0.25
 _READ: Final = 1 << 16
 _BIG_READ: Final = 1 << 20
@@ -64,32 +66,6 @@ class Hello:
     probes: dict[str, bool]
     landlock: int
     seccomp: bool
-
-
-class _Incoming:
-    """One message as it arrives."""
-
-    def __init__(self, max_body: int) -> None:
-        self._max_body = max_body
-        self._bytes = bytearray()
-        self._head = self._total = 0
-
-    def feed(self, piece: bytes) -> None:
-        self._bytes += piece
-        if not self._total and len(self._bytes) >= messages.PREFIX.size:
-            head, body = messages.prefix_of(bytes(self._bytes[: messages.PREFIX.size]), self._max_body)
-            self._head = messages.PREFIX.size + head
-            self._total = self._head + body
-        if self._total and len(self._bytes) > self._total:
-            raise messages.Malformed("it spoke out of turn")
-
-    @property
-    def complete(self) -> bool:
-        return bool(self._total) and len(self._bytes) == self._total
-
-    def message(self) -> tuple[dict[str, Any], bytes]:
-        header = messages.header_of(bytes(self._bytes[messages.PREFIX.size : self._head]))
-        return header, bytes(self._bytes[self._head :])
 
 
 def _readable() -> tuple[list[str], str]:
@@ -204,9 +180,10 @@ class Worker:
     def answer(self, left: memoryview, seconds: float, max_body: int) -> tuple[dict[str, Any], bytes]:
         """Sends what is ``left`` and waits for the one message that comes back. See ``exchange``.
 
-        The time counts from here: whoever did something else since ``send`` gave the program that much more.
+        The time counts from here, for what is not there yet: whoever asked may have been busy since ``send``. An
+        answer that has begun in time has a second to end.
         """
-        end, incoming = time.monotonic() + seconds, _Incoming(max_body)
+        end, incoming = time.monotonic() + seconds, Incoming(max_body)
         try:
             while not incoming.complete:
                 left = self._step(end, left, incoming)
@@ -217,23 +194,23 @@ class Worker:
             self._watch()
         return header, body
 
-    def _step(self, end: float, left: memoryview, incoming: _Incoming) -> memoryview:
+    def _step(self, end: float, left: memoryview, incoming: Incoming) -> memoryview:
         left = self._send(left)
-        for descriptor, _ in self._wait(end, bool(left)):
+        for descriptor, _ in self._wait(bool(left)):
             if descriptor == self._output:
                 self._receive(incoming)
             elif descriptor == self._errors:
                 self._keep_log()
+        if time.monotonic() > end + _TO_END_SECONDS * incoming.begun and not incoming.complete:
+            self.reject("it did not answer within its time")
         return left
 
-    def _wait(self, end: float, sending: bool) -> list[tuple[int, int]]:
+    def _wait(self, sending: bool) -> list[tuple[int, int]]:
         if sending:
             self._poll.register(self._input, select.POLLOUT)
         ready = self._poll.poll(_TICK_MS)
         if sending:
             self._poll.unregister(self._input)
-        if time.monotonic() > end:
-            self.reject("it did not answer within its time")
         if not ready or time.monotonic() - self._watched > _WATCH_SECONDS:
             self._watch()
         return ready
@@ -246,7 +223,7 @@ class Worker:
         except OSError:
             self._ended()
 
-    def _receive(self, incoming: _Incoming) -> None:
+    def _receive(self, incoming: Incoming) -> None:
         try:
             piece = os.read(self._output, _BIG_READ)
         except BlockingIOError:

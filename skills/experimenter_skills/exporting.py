@@ -19,6 +19,7 @@ from experimenter.errors import ExperimenterError
 from experimenter.identity import canonical_json
 from experimenter.policies.actions import CategoricalHead, Said
 from experimenter.policies.policy import Policy
+from experimenter.policies.sde import EPSILON
 from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
 from experimenter.records import Skill
 from experimenter.workspace.files import write_atomic
@@ -52,7 +53,8 @@ class Graph:
 
     ``layers`` are (weight (in, out), bias (out,)); the last one is the head. ``sizes`` and ``start`` are of
     categorical actions, ``middle``, ``half``, ``low``, ``high``, ``log_std`` of continuous ones. ``said`` is what the
-    last layer's outputs are (``Policy.said``): the squashed ones are means and then logarithms of deviations.
+    last layer's outputs are (``Policy.said``): the squashed ones are means and then logarithms of deviations. With
+    "sde" ``log_std`` is (units of the last hidden layer, actions), and the deviations follow from that layer.
     """
 
     inputs: int
@@ -103,6 +105,11 @@ def graph_of(policy: Policy) -> Graph:
     if policy.shape.memory:
         raise ExperimenterError(
             "This policy remembers what it saw, and the files of other runtimes hold one step without a memory.",
+            "Export the skill as a folder or .zip: this package plays it from there.",
+        )
+    if policy.shape.mask is not None:
+        raise ExperimenterError(
+            "This policy reads a mask of possible actions, and the files of other runtimes do not.",
             "Export the skill as a folder or .zip: this package plays it from there.",
         )
 
@@ -219,6 +226,9 @@ def _continuous(graph: Graph, policy: Policy, wanted: NDArray[Any]) -> dict[str,
     if graph.said == "squashed":
         mean, free = np.split(wanted, 2, axis=1)
         log_std = np.clip(free, LOG_STD_MIN, LOG_STD_MAX)
+    elif graph.said == "sde":
+        mean, hidden = np.split(wanted, [len(graph.middle)], axis=1)
+        log_std = 0.5 * np.log(np.square(hidden) @ np.exp(2.0 * graph.log_std) + EPSILON)
     else:
         mean, log_std = wanted, np.broadcast_to(graph.log_std, wanted.shape)
     action = policy.head.execute(policy.head.greedy(wanted)).reshape(mean.shape)

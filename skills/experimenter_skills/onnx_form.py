@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experimenter.errors import NotFound
+from experimenter.policies.sde import EPSILON
 from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
 from experimenter_skills.exporting import Graph, Runner, Sight
 
@@ -57,9 +58,13 @@ def build(graph: Graph, metadata: Mapping[str, str]) -> bytes:
     """The serialized model. Raises NotFound without the package onnx."""
     onnx = _onnx()
     writer, kinds = _Writer(), onnx.TensorProto
-    out = _perceptron(writer, graph)
-    head = _categorical if graph.categorical else _squashed if graph.said == "squashed" else _gaussian
-    outputs = head(writer, graph, out)
+    hidden = _hidden(writer, graph)
+    out = _output(writer, graph, hidden)
+    if graph.said == "sde":
+        outputs = _state_dependent(writer, graph, out, hidden)
+    else:
+        head = _categorical if graph.categorical else _squashed if graph.said == "squashed" else _gaussian
+        outputs = head(writer, graph, out)
     seen = onnx.helper.make_tensor_value_info("observation", kinds.FLOAT, ["batch", graph.inputs])
     told = [
         onnx.helper.make_tensor_value_info(name, kinds.INT64 if integer else kinds.FLOAT, shape)
@@ -77,7 +82,8 @@ def build(graph: Graph, metadata: Mapping[str, str]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _perceptron(writer: _Writer, graph: Graph) -> str:
+def _hidden(writer: _Writer, graph: Graph) -> str:
+    """What the last layer reads."""
     at = "observation"
     if graph.mean is not None and graph.scale is not None:
         at = writer.with_constant("Mul", writer.with_constant("Sub", at, graph.mean), graph.scale)
@@ -88,6 +94,10 @@ def _perceptron(writer: _Writer, graph: Graph) -> str:
         at = _convolutions(writer, graph.sight, graph.inputs, kind, at)
     for weight, bias in graph.layers[:-1]:
         at = writer.node(kind, writer.with_constant("Add", writer.with_constant("MatMul", at, weight), bias))
+    return at
+
+
+def _output(writer: _Writer, graph: Graph, at: str) -> str:
     weight, bias = graph.layers[-1]
     name = "" if graph.said == "squashed" else graph.gives[1]
     return writer.with_constant("Add", writer.with_constant("MatMul", at, weight), bias, name=name)
@@ -159,6 +169,14 @@ def _gaussian(writer: _Writer, graph: Graph, mean: str) -> Outputs:
     writer.with_constant("Add", zero, graph.log_std, name="log_std")
     shape: list[str | int] = ["batch", len(graph.log_std)]
     return [(name, False, shape) for name in ("action", "mean", "log_std")]
+
+
+def _state_dependent(writer: _Writer, graph: Graph, mean: str, hidden: str) -> Outputs:
+    _moved(writer, graph, mean)
+    variance = writer.with_constant("MatMul", writer.node("Mul", hidden, hidden), np.exp(2.0 * graph.log_std))
+    variance = writer.with_constant("Add", variance, np.array(EPSILON, np.float32))
+    writer.with_constant("Mul", writer.node("Log", variance), np.array(0.5, np.float32), name="log_std")
+    return [(name, False, ["batch", len(graph.middle)]) for name in graph.gives]
 
 
 def runner(data: bytes) -> Runner:

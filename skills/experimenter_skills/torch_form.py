@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from experimenter.errors import NotFound
 from experimenter.identity import canonical_json
+from experimenter.policies.sde import EPSILON
 from experimenter.policies.squashed import LOG_STD_MAX, LOG_STD_MIN
 from experimenter_skills.exporting import Graph, Runner, Sight
 
@@ -61,46 +62,52 @@ def _seen(torch: Any, module: Any, graph: Graph, sight: Sight, row: Any) -> Any:
     return torch.cat([at.permute(0, 2, 3, 1).flatten(1), *beside], dim=1)
 
 
-def _module(torch: Any, graph: Graph) -> Any:
-    tensors = {
-        "mean": graph.mean,
-        "scale": graph.scale,
-        "middle": graph.middle,
-        "half": graph.half,
-        "low": graph.low,
-        "high": graph.high,
-        "log_std": graph.log_std,
-        "start": graph.start,
-    }
-    sight = graph.sight
-    for index, (filters, shift, _) in enumerate(sight.layers if sight else ()):
+def _tensors(graph: Graph) -> dict[str, NDArray[Any] | None]:
+    """Everything that the module holds, by name."""
+    names = ("mean", "scale", "middle", "half", "low", "high", "log_std", "start")
+    tensors: dict[str, NDArray[Any] | None] = {name: getattr(graph, name) for name in names}
+    for index, (filters, shift, _) in enumerate(graph.sight.layers if graph.sight else ()):
         tensors |= {f"filters_{index}": filters, f"shift_{index}": shift}
     for index, (weight, bias) in enumerate(graph.layers):
         tensors |= {f"weight_{index}": weight, f"bias_{index}": bias}
+    return tensors
 
+
+def _top(torch: Any, module: Any, graph: Graph, observation: Any) -> Any:
+    """What the last layer reads (n, width) of observations (n, inputs)."""
+    at = observation
+    if graph.mean is not None:
+        at = ((at - module.of_mean) * module.of_scale).clamp(-graph.clip, graph.clip)
+    at = at if graph.sight is None else _seen(torch, module, graph, graph.sight, at)
+    for index in range(len(graph.layers) - 1):
+        at = at @ getattr(module, f"of_weight_{index}") + getattr(module, f"of_bias_{index}")
+        at = torch.tanh(at) if graph.activation == "tanh" else torch.relu(at)
+    return at
+
+
+def _module(torch: Any, graph: Graph) -> Any:
     class Actor(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
         """From observations (n, inputs) to a tuple: the greedy action, then the distribution's parameters."""
 
         def __init__(self) -> None:
             super().__init__()
-            for name, array in tensors.items():
+            for name, array in _tensors(graph).items():
                 if array is not None:
                     # A module has attributes of its own, such as half().
                     self.register_buffer(f"of_{name}", torch.from_numpy(array.copy()))
 
         def forward(self, observation: Any) -> Any:
-            at = observation
-            if graph.mean is not None:
-                at = ((at - self.of_mean) * self.of_scale).clamp(-graph.clip, graph.clip)
-            at = at if sight is None else _seen(torch, self, graph, sight, at)
-            last = len(graph.layers) - 1
-            for index in range(last):
-                at = at @ getattr(self, f"of_weight_{index}") + getattr(self, f"of_bias_{index}")
-                at = torch.tanh(at) if graph.activation == "tanh" else torch.relu(at)
+            at, last = _top(torch, self, graph, observation), len(graph.layers) - 1
             out = at @ getattr(self, f"of_weight_{last}") + getattr(self, f"of_bias_{last}")
             if graph.said == "squashed":
                 return self.squashed(out)
+            if graph.said == "sde":
+                return self.held(at, out)
             return self.chosen(out) if graph.categorical else self.moved(out)
+
+        def held(self, at: Any, mean: Any) -> Any:
+            variance = at.square() @ torch.exp(2.0 * self.of_log_std) + EPSILON
+            return self.inside(mean), mean, 0.5 * torch.log(variance)
 
         def squashed(self, out: Any) -> Any:
             mean, free = torch.split(out, len(graph.middle), dim=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from experimenter.envs.images import ImagePart
+from experimenter.envs.images import ImagePart, find_image
 from experimenter.envs.pipeline import Pipeline
 from experimenter.errors import EnvironmentFault
 
@@ -61,8 +61,21 @@ def test_images_are_found_between_other_parts_at_their_offsets():
 
 
 def test_what_is_no_picture_is_none():
-    for space in (pixels(128), pixels(2, 8, 8, 3), spaces.Box(0, 1, (8, 8, 3), np.float32)):
+    for space in (pixels(128), pixels(2, 8, 8, 3), spaces.Box(0, 1, (8, 8), np.float32)):
         assert Pipeline.for_space(space).images == ()
+
+
+def test_an_image_is_the_same_to_whoever_admits_it_and_to_whoever_convolves_it():
+    """Real numbers of three dimensions are as much of an image as bytes, in size and in network."""
+    pipeline = Pipeline.for_space(spaces.Box(0, 1, (84, 84, 4), np.float32))
+    assert (
+        pipeline.images == (ImagePart("", 0, (84, 84, 4)),)
+        and find_image(pipeline.parts) == pipeline.images[0]
+    )
+    with pytest.raises(EnvironmentFault, match=r"100,800 inputs of images; .* at most 100,000"):
+        Pipeline.for_space(spaces.Box(0, 1, (210, 160, 3), np.float32))
+    view = Pipeline.for_space(pixels(7, 7, 3), "minigrid")
+    assert view.images == (ImagePart("", 0, (7, 7, 20), one_hot=True),)
 
 
 def test_atari_frames_are_read_and_larger_ones_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ from experimenter.rl.offpolicy.buffer import ReplayBuffer, ReplayFiles, Transiti
 from experimenter.rl.offpolicy.dqn import DQNLearner
 from experimenter.rl.offpolicy.losses import DQNLosses
 from experimenter.rl.offpolicy.settings import settled
-from experimenter.rl.training import TrainJob, train
+from experimenter.rl.population import train_population
+from experimenter.rl.rollout import Wanted
+from experimenter.rl.training import Member, TrainJob, train
 from tests.kernel.rl_samples import CAR_FEATURES, CARTPOLE, MOUNTAIN_CAR, SWING, job, lasting, quiet
 
 PENDULUM = EnvSpec(id="Pendulum-v1")
@@ -162,6 +165,30 @@ def test_a_kill_when_another_reward_begins_goes_on_with_the_same_bytes(tmp_path:
     assert lasting(train(cut.model_copy(update={"until": 768}), quiet)) == lasting(whole)
 
 
+def test_while_a_reward_program_works_another_training_may_go_on(tmp_path: Path) -> None:
+    """After each paid stretch a training steps aside; beside another one it still comes to the same bytes."""
+    paid, native = _car(tmp_path / "a", SWING, until=256), _car(tmp_path / "b", None, until=256)
+    with ExitStack() as stack:
+        one, kinds = Member(paid, quiet, stack), list[str]()
+        wanted = one.go_on()
+        with suppress(StopIteration):
+            while True:
+                kinds.append(type(wanted).__name__)
+                wanted = one.go_on(wanted.collect) if isinstance(wanted, Wanted) else one.go_on()
+    assert kinds == ["Wanted", "Elsewhere"] * (256 // 64)
+    alone = [
+        train(_car(tmp_path / name, reward, until=256), quiet) for name, reward in (("c", SWING), ("d", None))
+    ]
+    beside = train_population(
+        [_elsewhere(paid, tmp_path / "e"), _elsewhere(native, tmp_path / "f")], lambda *_: None
+    )
+    assert [lasting(ended.training) for ended in beside if ended.training] == [lasting(one) for one in alone]
+
+
+def _elsewhere(one: TrainJob, folder: Path) -> TrainJob:
+    return one.model_copy(update={"folder": str(folder / "runs" / "t")})
+
+
 def _head(workspace: Path) -> str:
     from safetensors.numpy import load
 
@@ -247,10 +274,27 @@ def test_an_algorithm_that_cannot_act_here_says_why(
         train(_job(tmp_path, algorithm, _phase(environment, SHORT[algorithm], 256)), quiet)
 
 
+def test_a_setting_that_is_named_twice_is_one_setting(tmp_path: Path) -> None:
+    """Where a design was never settled and says two things, it is refused before it costs a step."""
+    phases = (_phase(CARTPOLE, SHORT["dqn"], 256),)
+    unsettled = Design(name="sample", algorithm="dqn", phases=phases, network=RELU)
+    one = _job(tmp_path, "dqn", *phases)
+    with pytest.raises(UsageError, match=r"2 for off_policy.num_envs and 8 for hyperparameters.num_envs"):
+        train(one.model_copy(update={"design": unsettled}), quiet)
+    with pytest.raises(UsageError, match="PPO learns from rollouts only"):
+        train(one.model_copy(update={"design": unsettled.model_copy(update={"algorithm": "ppo"})}), quiet)
+    hyper = one.design.phases[0].hyperparameters.model_copy(update={"gamma": 0.5})
+    other = one.design.phases[0].model_copy(update={"hyperparameters": hyper})
+    with pytest.raises(UsageError, match=r"0\.99 for off_policy.gamma and 0\.5 for hyperparameters.gamma"):
+        train(one.model_copy(update={"design": one.design.model_copy(update={"phases": (other,)})}), quiet)
+    assert settled(unsettled).hash == one.design.hash == settled(one.design).hash
+    assert train(one, quiet).steps == 256
+
+
 def test_an_unknown_algorithm_is_refused_with_a_guess(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean sac") as refused:
         train(_job(tmp_path, "sacc", _phase(PENDULUM, SHORT["sac"], 256)), quiet)
-    assert "dqn, ppo, sac" in refused.value.hint
+    assert {"dqn", "ppo", "sac"} <= set(refused.value.hint.rstrip(".").replace(",", "").split())
 
 
 def test_a_squashed_gaussian_stays_inside_and_its_mean_is_greedy() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from experimenter.envs.images import ImagePart
+from experimenter.envs.images import ImagePart, find_image
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.spaces import space_to_json
 from experimenter.errors import TrainingFault
-from experimenter.policies.convolution import convolved, find_image, sizes
+from experimenter.policies.convolution import convolved, sizes
 from experimenter.policies.network import Shape, initial_params, views
 from experimenter.policies.policy import Policy, load_policy, save_policy
 from experimenter.records import Convolution, Design, EnvSpec, Network, Phase, WeightedEnv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gymnasium
@@ -12,10 +13,11 @@ from gymnasium import spaces
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.spaces import space_to_json
 from experimenter.envs.vector import SyncVector
+from experimenter.errors import WorkspaceError
 from experimenter.judge.evaluate import evaluate, play_episode
 from experimenter.policies.acting import Actor
-from experimenter.policies.network import Shape, features, initial_params, views
-from experimenter.policies.policy import Policy, load_policy, save_policy
+from experimenter.policies.network import Shape, actor_top, features, initial_params, perceived, views
+from experimenter.policies.policy import DESCRIPTION, WEIGHTS, Policy, _hash, load_policy, save_policy
 from experimenter.policies.recurrence import remembered
 from experimenter.records import Convolution, EnvSpec, Hyperparameters, JudgeSpec, Network, Training
 from experimenter.rl.rollout import Collector
@@ -25,6 +27,8 @@ from tests.kernel.rl_samples import job, phase
 
 WAIT = 10
 REMEMBERING = Network(hidden=(16,), memory=16)
+LONG = Network(hidden=(16,), memory=16, cell="lstm")
+CELLS = [pytest.param(REMEMBERING, id="gru"), pytest.param(LONG, id="lstm")]
 
 
 class Cue(gymnasium.Env):
@@ -81,8 +85,46 @@ def test_numpy_remembers_what_torch_remembers() -> None:
     )
 
 
+def test_an_lstm_of_numpy_is_torchs() -> None:
+    """Step after step, from a blank memory; and a sequence of our autograd path is torch's ``LSTM``."""
+    torch = pytest.importorskip("torch")
+    from experimenter.rl.tensors import Networks
+
+    rng, shape = np.random.default_rng(0), Shape(5 + 12, (4,), 2, False, memory=12, cell="lstm")
+    flat = initial_params(shape, rng)
+    flat += rng.normal(0, 0.4, len(flat)).astype(np.float32)
+    params, cell, whole = views(flat, shape), torch.nn.LSTMCell(5, 6), torch.nn.LSTM(5, 6)
+    with torch.no_grad():
+        for module, end in ((cell, ""), (whole, "_l0")):
+            getattr(module, f"weight_ih{end}").copy_(torch.tensor(params["memory.sight.weight"].T))
+            getattr(module, f"weight_hh{end}").copy_(torch.tensor(params["memory.state.weight"].T))
+            getattr(module, f"bias_ih{end}").copy_(torch.tensor(params["memory.sight.bias"]))
+            getattr(module, f"bias_hh{end}").copy_(torch.tensor(params["memory.state.bias"]))
+    seen = rng.normal(0, 2.0, (9, 7, 5)).astype(np.float32)
+    memory, state, outputs = np.zeros((7, 12), np.float32), None, []
+    for row in seen:
+        memory = remembered(params, row, memory, "lstm")
+        state = cell(torch.tensor(row), state)
+        assert np.abs(memory - torch.cat(state, 1).detach().numpy()).max() < 1e-6
+        outputs.append(memory[:, :6])
+    expected = whole(torch.tensor(seen))[0].detach().numpy()
+    assert np.abs(np.stack(outputs) - expected).max() < 1e-6
+
+    rows = np.concatenate([seen, np.zeros((9, 7, 12), np.float32)], axis=2)
+    out, _ = Networks(shape, flat, "cpu").in_turn(torch.from_numpy(rows), torch.ones(9, 7, 1))
+    top = actor_top(params, shape, expected.reshape(-1, 6))
+    assert np.abs(out.detach().numpy() - top).max() < 1e-5
+
+
 @pytest.mark.parametrize(
-    "network", [REMEMBERING, Network(convolution=(Convolution(filters=4, kernel=3),), memory=8)]
+    "network",
+    [
+        *CELLS,
+        *(
+            Network(convolution=(Convolution(filters=4, kernel=3),), memory=8, cell=c)
+            for c in ("gru", "lstm")
+        ),
+    ],
 )
 def test_whole_sequences_are_what_acting_was_step_by_step(network: Network) -> None:
     """With the memory before the first step, and blank again wherever an episode ended."""
@@ -98,7 +140,7 @@ def test_whole_sequences_are_what_acting_was_step_by_step(network: Network) -> N
     rows = np.empty((steps, n, policy.shape.inputs), np.float32)
     for t in range(steps):
         rows[t] = np.concatenate([seen[t], memory], axis=1)
-        memory = features(policy.params, policy.shape, rows[t])
+        memory = perceived(policy.params, policy.shape, rows[t])
         memory[over[t]] = 0.0
     begun = np.ones((steps, n, 1), np.float32)
     begun[1:, :, 0] -= over[:-1]
@@ -112,8 +154,9 @@ def test_whole_sequences_are_what_acting_was_step_by_step(network: Network) -> N
     assert np.abs((value - expected).numpy()).max() < 1e-5
 
 
-def test_a_rollout_keeps_each_environments_memory_until_its_episode_ends() -> None:
-    policy, vector = _policy(Cue.observation_space, REMEMBERING), SyncVector(CUE, 3)
+@pytest.mark.parametrize("network", CELLS)
+def test_a_rollout_keeps_each_environments_memory_until_its_episode_ends(network: Network) -> None:
+    policy, vector = _policy(Cue.observation_space, network), SyncVector(CUE, 3)
     collector = Collector(vector, policy)
     collector.reset((1, 2, 3))
     first, second = (collector.collect(8, np.random.default_rng(i)) for i in (0, 1))
@@ -124,14 +167,15 @@ def test_a_rollout_keeps_each_environments_memory_until_its_episode_ends() -> No
     memory = policy.blank(3)
     for t in range(16):
         assert np.array_equal(rows[t, :, 2:], memory), t
-        memory = features(policy.params, policy.shape, rows[t])
+        memory = perceived(policy.params, policy.shape, rows[t])
         memory[done[t]] = 0.0
     assert np.array_equal(first.last_inputs, second.inputs[0])
     assert np.abs(memory).max() > 0.01
 
 
-def test_a_seeds_result_depends_on_the_seed_alone(tmp_path: Path) -> None:
-    policy = _policy(Cue.observation_space, REMEMBERING)
+@pytest.mark.parametrize("network", CELLS)
+def test_a_seeds_result_depends_on_the_seed_alone(network: Network, tmp_path: Path) -> None:
+    policy = _policy(Cue.observation_space, network)
     seeds = list(range(40, 61))
     made = [evaluate(policy, CUE, seeds, JudgeSpec(), "sample", seats=seats) for seats in (1, 5, 16)]
     assert made[0].scores == made[1].scores == made[2].scores
@@ -152,6 +196,36 @@ def test_a_seeds_result_depends_on_the_seed_alone(tmp_path: Path) -> None:
         assert reward == score
 
 
+def test_the_kind_of_memory_is_written_only_where_it_is_another(tmp_path: Path) -> None:
+    assert "cell" not in REMEMBERING.model_dump(mode="json")
+    assert Network.model_validate(LONG.model_dump(mode="json")) == LONG
+    assert "LSTM" in LONG.words and "LSTM" not in REMEMBERING.words
+    with pytest.raises(ValueError, match="memory"):
+        Network(cell="lstm")
+
+    policy, kept = _policy(Cue.observation_space, LONG), tmp_path / "policy"
+    save_policy(kept, policy)
+    loaded, seen = load_policy(kept), np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
+    first, second = policy.blank(5), loaded.blank(5)
+    for _ in range(3):
+        assert np.array_equal(policy.outputs(seen, first), loaded.outputs(seen, second))
+    assert np.array_equal(first, second) and first.shape == (5, 32) and np.abs(first).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "changes", [{"cell": "peephole"}, {"memory": 0}, {"cell": None}, {"memory": 15}, {"cell": "gru"}]
+)
+def test_a_stored_memory_of_another_kind_is_refused(changes: dict, tmp_path: Path) -> None:
+    """Also where whoever wrote it made the hash fit."""
+    save_policy(tmp_path, _policy(Cue.observation_space, LONG))
+    described = json.loads((tmp_path / DESCRIPTION).read_text())
+    described["architecture"] |= changes
+    described["hash"] = _hash(described, (tmp_path / WEIGHTS).read_bytes())
+    (tmp_path / DESCRIPTION).write_text(json.dumps(described))
+    with pytest.raises(WorkspaceError, match="damaged"):
+        load_policy(tmp_path)
+
+
 def test_a_policy_that_remembers_is_not_asked_without_its_memory() -> None:
     policy = _policy(Cue.observation_space, REMEMBERING)
     with pytest.raises(ValueError, match="remembers"):
@@ -169,9 +243,10 @@ def _trained(workspace: Path, network: Network, steps: int) -> Training:
     return train(asked, lambda _: None)
 
 
-def test_remembering_solves_what_a_perceptron_cannot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", CELLS)
+def test_remembering_solves_what_a_perceptron_cannot(network: Network, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    remembering = _trained(tmp_path / "gru", REMEMBERING, 8_448)
+    remembering = _trained(tmp_path / "remembering", network, 8_448)
     forgetful = _trained(tmp_path / "mlp", Network(hidden=(16,)), 8_448)
     assert remembering.curve[-1].true_return is not None
     assert forgetful.curve[-1].true_return is not None

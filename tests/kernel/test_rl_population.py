@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import gymnasium
@@ -57,6 +58,15 @@ def test_they_are_in_fact_collected_together(tmp_path: Path, monkeypatch: pytest
     )
     train_population([member(tmp_path, number) for number in range(4)], lambda *_: None)
     assert 4 in groups and len(groups) >= 1024 // SMALL.rollout - 2
+
+
+def test_each_member_is_said_to_have_taken_its_own_share_of_the_time(tmp_path: Path) -> None:
+    """Nobody is charged for what the others did meanwhile: together they took no longer than it lasted."""
+    began = time.monotonic()
+    ended = train_population([member(tmp_path, number) for number in range(4)], lambda *_: None)
+    lasted = time.monotonic() - began
+    taken = [one.training.seconds for one in ended if one.training]
+    assert len(taken) == 4 and min(taken) > 0 and sum(taken) <= lasted
 
 
 def test_members_may_differ_in_what_their_batches_share_and_in_length(tmp_path: Path) -> None:

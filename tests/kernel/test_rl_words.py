@@ -11,6 +11,7 @@ from rl_samples import job, phase, quiet
 from experimenter.envs.card import extract_card
 from experimenter.envs.make import spec_for
 from experimenter.envs.render import card_lines
+from experimenter.errors import EnvironmentFault, TrainingFault
 from experimenter.identity import seeds
 from experimenter.judge.evaluate import evaluate
 from experimenter.policies.acting import Actor
@@ -112,3 +113,22 @@ def test_a_mission_that_never_varies_is_left_out_and_said():
     pytest.importorskip("minigrid")
     card = extract_card(spec_for("MiniGrid-DoorKey-5x5-v0"), judge=None, steps=50)
     assert card.left_out == ("mission",) and "mission (always the same" in card_lines(card)
+
+
+@pytest.mark.parametrize("other", ["MiniGrid-Empty-5x5-v0", "MiniGrid-Fetch-5x5-N2-v0"])
+def test_environments_that_say_other_things_are_not_mixed_and_the_refusal_says_why(tmp_path, other):
+    """One that always says the same, and one with sentences of its own, beside a target whose mission varies."""
+    pytest.importorskip("minigrid")
+    target, spec = spec_for("MiniGrid-GoToDoor-5x5-v0"), spec_for(other)
+    for number, specs in enumerate([(target, spec), (spec, target), (spec,)]):
+        mixed = job(tmp_path / str(number), phase(*specs, steps=256), environment=target)
+        with pytest.raises((EnvironmentFault, TrainingFault), match="texts") as refused:
+            train(mixed, quiet)
+        assert "one list of sentences" in refused.value.hint
+
+
+def test_environments_that_always_say_the_same_are_mixed_whatever_that_is(tmp_path):
+    pytest.importorskip("minigrid")
+    empty, key = spec_for("MiniGrid-Empty-5x5-v0"), spec_for("MiniGrid-DoorKey-5x5-v0")
+    mixed = job(tmp_path, phase(empty, key, steps=256), environment=key)
+    assert train(mixed, quiet).steps == 256

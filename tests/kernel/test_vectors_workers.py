@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experimenter.contracts import Job
 from experimenter.envs.make import spec_for
 from experimenter.envs.vector import SyncVector
 from experimenter.envs.vectors.contract import Vector
 from experimenter.envs.vectors.workers import WorkerVector
 from experimenter.errors import EnvironmentFault
+from experimenter.execution.local import LocalExecutor
+from experimenter.rl.population import train_population
+from tests.kernel.rl_samples import job, phase
 
 STRANGERS = str(Path(__file__).parents[1] / "strangers")
 
@@ -84,13 +88,53 @@ def test_an_environment_that_raises_is_named(fault, words):
 
 
 def test_an_environment_that_hangs_is_named_and_ended():
-    vector = WorkerVector(spec_for("faulty_envs:FaultyHang-v0"), 2, workers=2, timeout=2.0)
+    vector = WorkerVector(spec_for("faulty_envs:FaultyHang-v0"), 2, workers=2, silence=4.0)
     workers = vector.processes
     vector.reset([0, 1])
     with pytest.raises(EnvironmentFault, match=r"environment 1 .*did not answer within 2 s"):
         for _ in range(9):
             vector.step(np.zeros(2, dtype=np.int64))
     assert gone(workers)
+
+
+def two_trainings(folder, silence):
+    """One in an environment that hangs at its fifth step, one in a sound one; both in worker processes."""
+    made = []
+    for name, env_id in (("hangs", "faulty_envs:FaultyHang-v0"), ("sound", "CartPole-v1")):
+        spec = spec_for(env_id)
+        settings = {
+            "environment": spec,
+            "vector": "workers",
+            "cores": 2,
+            "step": name,
+            "validation_seeds": (),
+        }
+        made.append(job(folder / name, phase(spec, steps=256), silence=silence, **settings))
+    return made
+
+
+def test_of_several_trainings_the_one_whose_environment_hangs_ends_alone(tmp_path):
+    """Found out within half of the silence after which the whole process would be ended."""
+    hangs, sound = train_population(two_trainings(tmp_path, 8.0), lambda *_: None)
+    assert isinstance(hangs.error, EnvironmentFault) and "did not answer within 4 s" in hangs.error.message
+    assert "silence_seconds" in hangs.error.hint
+    assert sound.training is not None and sound.training.steps == 256
+
+
+@pytest.mark.slow
+def test_a_hang_is_an_environments_fault_before_it_is_a_silent_process(tmp_path):
+    """As in a run: whoever watches the process still hears from it when its environment is given up."""
+    jobs = [one.model_dump(mode="json") for one in two_trainings(tmp_path, 30.0)]
+    executor = LocalExecutor(1)
+    try:
+        several = Job(id="several", kind="population", payload={"jobs": jobs}, silence=30.0)
+        [result] = executor.run([several], role="train", progress=lambda *_: None, interrupt=lambda: False)
+    finally:
+        executor.close()
+    assert result.ok, result.message
+    hangs, sound = result.value["ends"]
+    assert hangs["error"] == "EnvironmentFault" and "did not answer within 15 s" in hangs["message"]
+    assert sound["ok"]
 
 
 def test_a_worker_that_dies_is_named():

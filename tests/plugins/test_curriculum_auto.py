@@ -8,9 +8,10 @@ from experimenter.envs.records import EnvCard, Parameter
 from experimenter.errors import ExperimenterError
 from experimenter.planners.random import RandomPlanner
 from experimenter.planners.search.planner import SearchPlanner
-from experimenter.questions import Attempt, ChooseLever, LeverChoice, Refusal
+from experimenter.questions import Attempt, ChooseLever, HyperparameterChoices, LeverChoice, Refusal
 from experimenter.records import Design
 from experimenter.rl.defaults import default_hyperparameters, default_network
+from experimenter.rl.offpolicy.settings import check_agreed
 from experimenter.testing import ScriptedPlanner, ask_of, check_curriculum, example_card, example_view
 from experimenter_curricula.auto import Auto
 
@@ -87,6 +88,35 @@ def test_later_cycles_change_one_lever_only(lever, with_champion) -> None:
         assert [name for name in after if after[name] != before[name]] == [fields[lever]]
         assert design.network == native().network
         assert design.parent == ("t0" if with_champion else None)
+
+
+@pytest.mark.parametrize("planner", [SearchPlanner(), RandomPlanner()], ids=lambda p: p.name)
+@pytest.mark.parametrize("algorithm", ["sac", "dqn"])
+def test_the_settings_of_a_replay_buffer_are_a_lever_too(algorithm, planner) -> None:
+    """From the algorithm's own defaults; what is proposed differs in those settings alone, and agrees with itself."""
+    now = view(algorithm=algorithm)
+    base = Auto().design(Auto().propose(now, pulling("reward")), now, pulling("reward"))[0]
+    assert base.phases[0].off_policy is not None
+    later = view(algorithm=algorithm, cycle=1, champion=base, champion_trial="t0")
+    task = Auto().propose(later, pulling("hyperparameters"))
+    designs = Auto().design(task, later, ask_of(planner))
+    assert task.lever == "hyperparameters" and len(designs) == later.max_designs
+    assert len({design.hash for design in (*designs, base)}) == len(designs) + 1
+    for design in designs:
+        check_agreed(design)
+        assert design.network == base.network and design.algorithm == algorithm
+        assert design.phases[0].reward == base.phases[0].reward
+        assert design.phases[0].off_policy != base.phases[0].off_policy
+
+
+def test_a_planner_that_answers_with_settings_of_another_kind_is_told_so() -> None:
+    now = view(algorithm="dqn")
+    base = Auto().design(Auto().propose(now, pulling("reward")), now, pulling("reward"))[0]
+    later = view(algorithm="dqn", cycle=1, champion=base, champion_trial="t0")
+    answer = HyperparameterChoices(choices=(base.phases[0].hyperparameters,))
+    task = Auto().propose(later, pulling("hyperparameters"))
+    with pytest.raises(ExperimenterError, match="another kind of algorithm"):
+        Auto().design(task, later, ask_of(ScriptedPlanner({"choose_hyperparameters": answer})))
 
 
 def test_the_champion_of_one_lever_is_kept_by_the_next() -> None:

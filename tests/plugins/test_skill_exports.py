@@ -34,10 +34,10 @@ ACTIONS = {
 }
 
 
-def policy_for(seeing, acting, activation="tanh", hidden=(16, 16), normalised=True):
+def policy_for(seeing, acting, activation="tanh", hidden=(16, 16), normalised=True, said="distribution"):
     rng = np.random.default_rng(5)
     network, pipeline = Network(hidden=hidden, activation=activation), Pipeline.for_space(seeing)
-    shape = shape_for(pipeline.size, network, head_for(acting))
+    shape = shape_for(pipeline.size, network, head_for(acting, said))
     params = views(initial_params(shape, rng), shape)
     params["actor.weight"][...] = rng.normal(size=params["actor.weight"].shape)
     params["actor.bias"][...] = rng.normal(size=params["actor.bias"].shape)
@@ -46,7 +46,8 @@ def policy_for(seeing, acting, activation="tanh", hidden=(16, 16), normalised=Tr
     normaliser = Normaliser(pipeline.size) if normalised else None
     if normaliser is not None:
         normaliser.update(rng.normal(3.0, 20.0, (500, pipeline.size)))
-    return Policy(pipeline, normaliser, network, params, space_to_json(seeing), space_to_json(acting))
+    spaces_seen = space_to_json(seeing), space_to_json(acting)
+    return Policy(pipeline, normaliser, network, params, *spaces_seen, said=said)
 
 
 def off_policy(said):
@@ -122,6 +123,21 @@ def run(form, data, inputs):
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         return [tensor.numpy() for tensor in torch.jit.load(io.BytesIO(data))(torch.from_numpy(inputs))]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("hidden", [(16, 12), ()])
+def test_deviations_that_follow_from_the_state_are_exported(tmp_path, form, hidden):
+    policy, path = policy_for(PLANE, ACTIONS["box"], hidden=hidden, said="sde"), tmp_path / "policy"
+    assert convert(policy, skill(), form, path, met()).difference <= TOLERANCE
+    fresh = np.random.default_rng(2).normal(3.0, 20.0, (200, 3, 2)).astype(np.float32)
+    action, mean, log_std = run(form, path.read_bytes(), fresh.reshape(200, 6))
+    wanted = policy.act(fresh, "greedy", np.random.default_rng(0))
+    np.testing.assert_allclose(action, wanted, rtol=0, atol=TOLERANCE)
+    out, drawn = policy.outputs(fresh), np.random.default_rng(3)
+    np.testing.assert_allclose(mean, out[:, :3], atol=TOLERANCE)
+    raw = [policy.head.sample(out[:1], policy.params["actor.log_std"], drawn)[0] for _ in range(4000)]
+    np.testing.assert_allclose(np.std(raw, axis=0), np.exp(log_std[0]), rtol=0.05)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -68,9 +68,10 @@ def test_a_policy_that_sees_is_exported_identically(tmp_path, form, what, activa
     assert (tmp_path / "policy").stat().st_size > 1000
 
 
-def test_a_policy_that_remembers_is_refused_with_the_reason():
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_policy_that_remembers_is_refused_with_the_reason(cell):
     seeing, acting = space_to_json(IMAGE), space_to_json(spaces.Discrete(4))
-    policy = Policy(Pipeline.for_space(IMAGE), None, Network(memory=8), {}, seeing, acting)
+    policy = Policy(Pipeline.for_space(IMAGE), None, Network(memory=8, cell=cell), {}, seeing, acting)
     with pytest.raises(ExperimenterError, match="remembers") as told:
         graph_of(policy)
     assert ".zip" in told.value.hint

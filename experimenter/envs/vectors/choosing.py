@@ -190,15 +190,17 @@ def make_vector(
     wrap: Callable[[Any], Any] | None = None,
     *,
     workers: int | None = None,
+    silence: float = 60.0,
 ) -> Vector:
     """A vector environment of the kind; ``specs``: one for all rows, or one for each; ``wrap`` needs ``sync``.
 
-    ``workers``: how many processes, for that kind. Raises UsageError where the kind cannot be made.
+    ``workers``: how many processes, for that kind, and ``silence``: seconds after which whoever watches this process
+    takes it for hanging. Raises UsageError where the kind cannot be made.
     """
     rows = [*specs] if not isinstance(specs, EnvSpec) else [specs]
     every = rows * num_envs if len(rows) == 1 else rows
     if kind == "sync":
-        return SyncVector(every, num_envs, wrap)
+        return SyncVector(every, num_envs, wrap, hastened=True)
     if wrap is not None:
         raise UsageError(f"Wrappers need a synchronous vector environment, not {kind}.", "Choose sync.")
     if kind == "native":
@@ -208,7 +210,7 @@ def make_vector(
     if kind == "workers":
         from experimenter.envs.vectors.workers import WorkerVector
 
-        return WorkerVector(every, num_envs, workers)
+        return WorkerVector(every, num_envs, workers, silence)
     if kind == "envpool":
         from experimenter.envs.vectors.pool import EnvPoolVector
 

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -29,18 +30,21 @@ from experimenter.records import EnvSpec
 
 __all__ = ["WorkerVector"]
 
-TIMEOUT: Final = 60.0
-# Python, numpy and an environment's own libraries are loaded first.
-STARTING: Final = 120.0
 PATIENCE: Final = 1.0
+# Of the silence after which this process itself is taken for hanging: an environment that hangs must be found out
+# before, or its process would end with everybody in it. The rest is for signs of life, which are sent once a second.
+STEPPING: Final = 0.5
+# Python, numpy and an environment's own libraries are loaded first.
+STARTING: Final = 0.75
 
 
 class WorkerVector:
     """``num_envs`` environments in ``workers`` processes; by default as many as there are cores, at most one a row.
 
-    Follows ``contract.Vector``; ``infos`` are not carried between processes and are empty. ``timeout``: seconds after
-    which a worker that does not answer counts as hanging. Raises EnvironmentFault that names the rows of a worker
-    that died, hangs or whose environment raised; the workers are then gone.
+    Follows ``contract.Vector``; ``infos`` are not carried between processes and are empty. ``silence``: seconds after
+    which whoever watches this process ends it; workers that do not answer within half of that count as hanging.
+    Raises EnvironmentFault that names the rows of a worker that died, hangs or whose environment raised; the workers
+    are then gone.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class WorkerVector:
         spec_or_specs: EnvSpec | Sequence[EnvSpec],
         num_envs: int,
         workers: int | None = None,
-        timeout: float = TIMEOUT,
+        silence: float = 60.0,
     ) -> None:
         self.specs = one_of_all(spec_or_specs, num_envs)
         self.num_envs = num_envs
@@ -56,14 +60,14 @@ class WorkerVector:
         self._reader = ObservationReader(self.observation_space)
         self._elapsed = np.zeros(num_envs, dtype=np.int32)
         self._nothing: Infos = tuple({} for _ in range(num_envs))
-        self._timeout = timeout
+        self._timeout = STEPPING * silence
         file = anonymous_file()
         self._workers: list[_Worker] = []
         try:
             self._shared = SharedArrays(file, num_envs, self.observation_space, self.action_space)
             for rows in _shares(num_envs, workers or os.cpu_count() or 1):
                 self._workers.append(_Worker(self.specs, rows, file))
-            self._answers("when it was started", STARTING)
+            self._answers("when it was started", STARTING * silence)
         finally:
             os.close(file)
 
@@ -118,9 +122,10 @@ class WorkerVector:
         self._answers(when, self._timeout)
 
     def _answers(self, when: str, timeout: float) -> None:
+        end = time.monotonic() + timeout
         try:
             for worker in self._workers:
-                worker.answer(when, timeout)
+                worker.answer(when, timeout, end)
         except BaseException:
             self._end()
             raise
@@ -182,12 +187,14 @@ class _Worker:
         with suppress(BrokenPipeError):
             os.write(self._commands, command)
 
-    def answer(self, when: str, timeout: float) -> None:
-        """Returns when the worker has done what it was told, within so many seconds. Raises EnvironmentFault."""
-        if not self._heard.poll(1000 * timeout):
+    def answer(self, when: str, timeout: float, end: float) -> None:
+        """Returns when the worker has done what it was told, ``timeout`` seconds after all were told, at ``end`` of the
+        monotonic clock. Raises EnvironmentFault."""
+        if not self._heard.poll(1000 * max(0.0, end - time.monotonic())):
             raise EnvironmentFault(
                 f"{self._name} did not answer within {timeout:g} s {when}.",
-                "Look for an endless loop in the environment, or choose parameters that it can satisfy.",
+                "Look for an endless loop in the environment. If a step of it really takes that long, raise "
+                "silence_seconds.",
             )
         reply = os.read(self._replies, 1)
         if reply == DONE:

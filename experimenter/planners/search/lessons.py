@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from experimenter.planners.search.grammar import parse
 from experimenter.planners.search.reading import noise
 from experimenter.questions import Attempt, Reflect, Reflection
@@ -54,8 +56,7 @@ def _lever_words(question: Reflect, best: Attempt) -> str:
         )
         return f"the reward with {' and '.join(parts)}" if parts else f"the reward {best.reward.name}"
     if question.lever == "hyperparameters":
-        before = question.baseline.hyperparameters if question.baseline else Hyperparameters()
-        changed = _changes(before, best.hyperparameters)
+        changed = _changes(question.baseline, best)
         return f"the hyperparameters {changed}" if changed else "the same hyperparameters"
     if question.lever == "environment":
         kwargs = [w.environment.kwargs for w in best.environments]
@@ -65,9 +66,16 @@ def _lever_words(question: Reflect, best: Attempt) -> str:
     return f"the {question.lever} design"
 
 
-def _changes(before: Hyperparameters, after: Hyperparameters) -> str:
-    old, new = before.model_dump(), after.model_dump()
-    return ", ".join(f"{name} {new[name]:g}" for name in new if old[name] != new[name])
+def _changes(before: Attempt | None, after: Attempt) -> str:
+    new = (after.off_policy or after.hyperparameters).model_dump()
+    was = before and (before.off_policy or before.hyperparameters)
+    old = (was or Hyperparameters()).model_dump()
+    named = (name for name in new if old.get(name) != new[name])
+    return ", ".join(f"{name} {_said(new[name])}" for name in named)
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _faults(best: Attempt) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from experimenter.planners.search import offpolicy
 from experimenter.planners.search.curves import read_curve
 from experimenter.planners.search.decompose import decompose
 from experimenter.planners.search.environments import design_environments
@@ -11,6 +12,7 @@ from experimenter.planners.search.evolution import next_generation, repaired
 from experimenter.planners.search.hyperparameters import choose
 from experimenter.planners.search.lessons import reflect
 from experimenter.planners.search.lever import choose_lever
+from experimenter.planners.search.offpolicy import ALGORITHMS as OFF_POLICY
 from experimenter.planners.search.render import program
 from experimenter.planners.search.rollouts import rank
 from experimenter.planners.search.tasks import propose_tasks
@@ -83,10 +85,14 @@ def write_rewards(question: WriteRewards) -> Answer:
 
 
 def choose_hyperparameters(question: ChooseHyperparameters) -> Answer:
-    choices = choose(question)
-    if not choices:
+    """Settings of the kind that the question has."""
+    if question.off_policy is not None and question.algorithm not in OFF_POLICY:
+        return Refusal(reason=f"the search planner does not know the settings of {question.algorithm}.")
+    off_policy = () if question.off_policy is None else offpolicy.choose(question)
+    choices = choose(question) if question.off_policy is None else ()
+    if not choices and not off_policy:
         return Refusal(reason="every setting in reach of the search was tried.")
-    return HyperparameterChoices(choices=choices)
+    return HyperparameterChoices(choices=choices, off_policy=off_policy)
 
 
 def refuse_success_test() -> Refusal:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experimenter.policies.actions import Array
+from experimenter.policies.actions import ActionHead, Array
 from experimenter.policies.policy import Policy
 from experimenter.policies.squashed import SquashedHead, ValueHead
 from experimenter.records import OffPolicySettings
 
-__all__ = ["acting", "epsilon"]
+__all__ = ["acting", "epsilon", "noisy"]
 
 
 class _Anywhere(SquashedHead):
@@ -24,6 +24,20 @@ class _Anywhere(SquashedHead):
 
     def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
         return noise.astype(np.float32)
+
+
+class _Noisy(SquashedHead):
+    """The actor's action and Gaussian noise, held inside: how a deterministic actor explores (Fujimoto et al. 2018)."""
+
+    def __init__(self, head: ActionHead, deviation: float) -> None:
+        assert isinstance(head, SquashedHead)
+        super().__init__(head.low, head.high)
+        self._deviation = deviation
+
+    def choose(self, out: Array, log_std: Array | None, noise: Array) -> NDArray[Any]:
+        drawn = self.greedy(out) + self._deviation * noise
+        held: NDArray[Any] = np.clip(drawn, -1.0, 1.0).astype(np.float32)
+        return held
 
 
 def epsilon(settings: OffPolicySettings, progress: float) -> float:
@@ -40,4 +54,11 @@ def acting(policy: Policy, at_random: bool, exploration: float) -> Policy:
         head.exploration = 1.0 if at_random else exploration
     elif isinstance(policy.head, SquashedHead) and at_random:
         made.head = _Anywhere(policy.head.low, policy.head.high)
+    return made
+
+
+def noisy(policy: Policy, deviation: float) -> Policy:
+    """``policy``, sharing its weights, with Gaussian noise of that deviation added to its squashed actions."""
+    made = copy.copy(policy)
+    made.head = _Noisy(policy.head, deviation)
     return made

@@ -7,7 +7,6 @@ come from (seed, chunk), and the buffer's files stand beside the checkpoints.
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,15 @@ from experimenter.policies.network import hidden_layers, views
 from experimenter.policies.policy import Policy
 from experimenter.records import OffPolicySettings, Phase
 from experimenter.rl.account import Account
-from experimenter.rl.course import NotFinite, Taught, Teaching
+from experimenter.rl.course import Elsewhere, NotFinite, Taught, Teaching
 from experimenter.rl.dormant import dormant_share
 from experimenter.rl.episodes import EpisodeLog
+from experimenter.rl.figures import Figures
 from experimenter.rl.job import TrainJob
 from experimenter.rl.offpolicy.behaviour import acting, epsilon
 from experimenter.rl.offpolicy.buffer import ReplayBuffer, ReplayFiles, Transitions
-from experimenter.rl.offpolicy.learning import Teacher, teacher
-from experimenter.rl.offpolicy.losses import Idle, Losses
+from experimenter.rl.offpolicy.learning import Lesson, Teacher, teacher
+from experimenter.rl.offpolicy.losses import Idle
 from experimenter.rl.offpolicy.settings import settings_of
 from experimenter.rl.rollout import Experience, Wanted, flatten
 from experimenter.rl.schedule import Chunk
@@ -36,10 +36,19 @@ __all__ = ["OffPolicy"]
 
 
 class OffPolicy:
-    """SAC or DQN at work: ``state`` and ``policy`` share their arrays. See ``rl.course.Course``."""
+    """An off-policy algorithm at work, with ``usual`` settings where a phase has none: ``state`` and ``policy`` share
+    their arrays. See ``rl.course.Course``."""
 
-    def __init__(self, job: TrainJob, policy: Policy, state: TrainingState, account: Account) -> None:
+    def __init__(
+        self,
+        job: TrainJob,
+        policy: Policy,
+        state: TrainingState,
+        account: Account,
+        usual: OffPolicySettings,
+    ) -> None:
         self.job, self.policy, self.state, self.account = job, policy, state, account
+        self._usual = usual
         policy.params = views(state.flat, policy.shape)
         policy.normaliser = None
         self.files = ReplayFiles(Path(job.folder))
@@ -50,27 +59,31 @@ class OffPolicy:
 
     def chunk(self, chunk: Chunk, stage: Stage, rng: np.random.Generator) -> Teaching[Taught]:
         """See ``Course.chunk``."""
-        s, settings = self.state, settings_of(stage.phase, self.job.design.algorithm)
+        s, settings = self.state, settings_of(stage.phase, self._usual)
         buffer = self._enter(stage.phase, settings)
-        taught, episodes = self._teacher(settings), EpisodeLog(stage.phase.hyperparameters.num_envs)
+        teacher, episodes = self._teacher(settings), EpisodeLog(stage.phase.hyperparameters.num_envs)
         collector = stage.collected
-        stats: Losses = Idle()
+        stats: Figures = Idle()
         rate = settings.learning_rate * s.rate_scale
         for _ in stage.rollouts(chunk):
             collector.policy = self._acting(buffer, settings)
-            experience = yield Wanted(collector, chunk.num_steps, rng, False, self.account.alive)
-            reward = self.account.pay(stage.shaper, experience, episodes)
-            new = self._transitions(experience, reward.astype(np.float32))
+            experience: Experience = yield Wanted(collector, chunk.num_steps, rng, False, self.account.alive)
+            answer = stage.shaper.begin(experience)
+            if stage.shaper.program is not None:
+                yield Elsewhere()
+            paid = self.account.book(answer(), experience, episodes)
+            new = self._transitions(experience, paid.astype(np.float32))
             buffer.add(new)
             self._new.append(new)
             updates = len(new) if settings.gradient_steps == -1 else settings.gradient_steps
             if updates and buffer.total >= settings.learning_starts:
-                stats = self._learn(taught, buffer, updates, settings.batch_size, rate, rng)
+                lesson = Lesson(updates, settings.batch_size, rate)
+                stats = teacher.teach(buffer, lesson, rng, self.account.alive)
             self.account.count(experience.env_steps)
             self.account.say(stats, rate, episodes)
             if not (stats.finite and np.isfinite(s.flat).all()):
                 raise NotFinite
-        s.t = taught.adam.t
+        s.t = teacher.updates
         s.dormant_share = self._dormant(experience)
         return Taught(episodes, stats)
 
@@ -100,6 +113,7 @@ class OffPolicy:
         return self._buffer
 
     def _teacher(self, settings: OffPolicySettings) -> Teacher:
+        """What learns in the chunk that begins."""
         made = teacher(self.policy, self.state.flat, settings)
         made.adam.m, made.adam.v, made.adam.t = self.state.m, self.state.v, self.state.t
         return made
@@ -123,24 +137,6 @@ class OffPolicy:
             reward=reward.reshape(-1),
             keep=1.0 - e.terminated.reshape(-1).astype(np.float32),
         )
-
-    def _learn(
-        self,
-        taught: Teacher,
-        buffer: ReplayBuffer,
-        updates: int,
-        size: int,
-        rate: float,
-        rng: np.random.Generator,
-    ) -> Losses:
-        """``updates`` of them, each on ``size`` transitions drawn alike; the means of what they told."""
-        made = []
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for places in rng.integers(len(buffer), size=(updates, size)):
-                made.append(taught.learn(buffer.batch(places), rate, rng))
-                self.account.alive()
-            means = np.mean([astuple(losses) for losses in made], axis=0)
-        return type(made[-1])(*(float(mean) for mean in means))
 
     def _dormant(self, experience: Experience) -> float:
         shape = self.policy.shape

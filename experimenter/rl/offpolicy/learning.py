@@ -1,38 +1,79 @@
-"""One face for both learners: made from a design's settings, given batches, telling what the last ones were like."""
+"""One face for whatever learns from the buffer: given stretches of updates, telling what the last ones were like."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experimenter.policies.policy import Policy
-from experimenter.records import Design, OffPolicySettings
+from experimenter.records import OffPolicySettings
+from experimenter.rl.figures import Figures
 from experimenter.rl.offpolicy.batch import Batch
+from experimenter.rl.offpolicy.buffer import ReplayBuffer
 from experimenter.rl.offpolicy.dqn import DQNLearner, DQNShape
 from experimenter.rl.offpolicy.losses import DQNLosses, Losses, SACLosses
 from experimenter.rl.offpolicy.optimiser import Adam
 from experimenter.rl.offpolicy.sac import SACLearner, SACShape
-from experimenter.rl.offpolicy.settings import settings_of
 
-__all__ = ["Teacher", "beginning", "teacher"]
+__all__ = ["Kernels", "Lesson", "Teacher", "beginning", "teacher"]
 
 Floats = NDArray[np.float32]
 
 
 class Teacher(Protocol):
-    """Updates the flat vector that it was made for."""
+    """Changes the policy that it was made for. ``updates`` counts all that it ever did to it."""
 
     @property
-    def adam(self) -> Adam: ...
+    def updates(self) -> int: ...
 
-    def learn(self, batch: Batch, rate: float, rng: np.random.Generator) -> Losses:
-        """One update."""
+    def teach(
+        self, buffer: ReplayBuffer, lesson: Lesson, rng: np.random.Generator, alive: Callable[[], None]
+    ) -> Figures:
+        """A stretch of updates, with all that is random from ``rng``; the means of what they told. ``alive`` is to be
+        called at least once a second."""
         ...
 
 
-class _SAC:
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """``updates`` updates at learning rate ``rate``, each on ``size`` transitions drawn alike."""
+
+    updates: int
+    size: int
+    rate: float
+
+
+class Kernels:
+    """A teacher by hand-derived gradients."""
+
+    adam: Adam
+
+    @property
+    def updates(self) -> int:
+        return self.adam.t
+
+    def teach(
+        self, buffer: ReplayBuffer, lesson: Lesson, rng: np.random.Generator, alive: Callable[[], None]
+    ) -> Losses:
+        """See ``Teacher``."""
+        made = []
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for places in rng.integers(len(buffer), size=(lesson.updates, lesson.size)):
+                made.append(self.learn(buffer.batch(places), lesson.rate, rng))
+                alive()
+            means = np.mean([astuple(losses) for losses in made], axis=0)
+        return type(made[-1])(*(float(mean) for mean in means))
+
+    def learn(self, batch: Batch, rate: float, rng: np.random.Generator) -> SACLosses | DQNLosses:
+        """One update."""
+        raise NotImplementedError
+
+
+class _SAC(Kernels):
     def __init__(self, learner: SACLearner) -> None:
         self.learner, self.adam = learner, learner.adam
 
@@ -41,7 +82,7 @@ class _SAC:
         return self.learner.update(batch, noise, rate)
 
 
-class _DQN:
+class _DQN(Kernels):
     def __init__(self, learner: DQNLearner) -> None:
         self.learner, self.adam = learner, learner.adam
 
@@ -50,14 +91,13 @@ class _DQN:
 
 
 def beginning(
-    design: Design, started: Floats | None, policy: Policy, rng: np.random.Generator
+    settings: OffPolicySettings, started: Floats | None, policy: Policy, rng: np.random.Generator
 ) -> tuple[Floats, int]:
     """A fresh flat vector for what ``policy`` says, and how many of its numbers are learnt. The weights ``started``
     of a policy to start from stand at the front (and in DQN's target network); all else is new."""
     if policy.said == "squashed":
         shape = _sac_shape(policy)
-        ent_coef = settings_of(design.phases[0], design.algorithm).ent_coef
-        flat = shape.fresh(rng, 1.0 if ent_coef == "auto" else ent_coef)
+        flat = shape.fresh(rng, 1.0 if settings.ent_coef == "auto" else settings.ent_coef)
         if started is not None:
             flat[: len(started)] = started
         return flat, shape.learnt
@@ -66,7 +106,7 @@ def beginning(
     return flat, network.learnt
 
 
-def teacher(policy: Policy, flat: Floats, settings: OffPolicySettings) -> Teacher:
+def teacher(policy: Policy, flat: Floats, settings: OffPolicySettings) -> Kernels:
     """The learner of what ``policy`` says, working on ``flat`` with a phase's settings."""
     if policy.said == "squashed":
         return _SAC(_sac(policy, flat, settings))
