@@ -12,6 +12,8 @@ ExperimenterError                exit 1   something failed, and the message says
 ├── ProgramRejected              exit 1   a reward program failed a gate (normally repaired, never shown)
 ├── TrainingFault                exit 1   a training ended without a policy
 ├── PlannerRefused               exit 1   the planner does not answer this question
+├── planners.llm: ModelFault     exit 1   a language model is away, refuses, or answers nonsense
+├── planners.llm: ReplyRejected  exit 1   a reply is not an answer; its words go back to the model
 └── Stopped                      exit 130 asked to stop; what was finished is kept
 """
 

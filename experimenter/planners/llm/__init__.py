@@ -1,0 +1,1 @@
+"""Language models as planners. Importing this loads no client library: they are loaded at the first call."""

@@ -1,0 +1,101 @@
+"""Which planner answers which question, and who answers where that one refuses; nothing is replaced in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final, Protocol, runtime_checkable
+
+from experimenter.contracts import Planner
+from experimenter.errors import ConfigError, did_you_mean
+from experimenter.planners.llm.calls import Consultation
+from experimenter.questions import QUESTIONS, Answer, Question, Refusal
+
+__all__ = ["DEFAULT_ROUTES", "KINDS", "Consulted", "Routed", "consulted", "parse_routes"]
+
+KINDS: Final = tuple(question.kind for question in QUESTIONS)
+DEFAULT_ROUTES: Final[Mapping[str, str]] = {"choose_hyperparameters": "search"}
+"""A language model choosing hyperparameters was no better than random search without history, and equal with it."""
+
+
+@runtime_checkable
+class Consulted(Protocol):
+    """A planner that says how it came to its answer: what the archive keeps as ``usage``."""
+
+    def consult(self, question: Question) -> Consultation: ...
+
+
+def parse_routes(texts: tuple[str, ...]) -> dict[str, str]:
+    """``("choose_lever=search", …)`` as kinds and planners' names. Raises ConfigError (with did-you-mean)."""
+    found: dict[str, str] = {}
+    for text in texts:
+        kind, equals, planner = (part.strip() for part in text.partition("="))
+        if not equals or not planner:
+            raise ConfigError(
+                f"{text!r} is no route.", "Write KIND=PLANNER, for example choose_lever=search."
+            )
+        if kind not in KINDS:
+            hint = did_you_mean(kind, KINDS) or f"There are {', '.join(KINDS)}."
+            raise ConfigError(f"There is no question {kind!r}.", hint)
+        found[kind] = planner
+    return found
+
+
+@dataclass
+class Routed:
+    """``main`` answers what ``routes`` does not send elsewhere; ``fallback`` answers what another one refused.
+
+    ``routes`` maps kinds of questions to names in ``others``; the main planner may be named by its own name.
+    """
+
+    contract: ClassVar[int] = 1
+    name: ClassVar[str] = "routed"
+    notice: ClassVar[str] = (
+        "Each kind of question goes to the planner it is routed to; what one refuses, the search planner answers."
+    )
+
+    main: Planner
+    fallback: Planner
+    others: Mapping[str, Planner] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ROUTES))
+
+    def __post_init__(self) -> None:
+        known = self._planners()
+        for kind, name in self.routes.items():
+            if kind not in KINDS:
+                raise ConfigError(f"There is no question {kind!r}.", did_you_mean(kind, KINDS))
+            if name not in known:
+                hint = did_you_mean(name, known) or f"There are {', '.join(known)}."
+                raise ConfigError(f"There is no planner {name!r} to route {kind} to.", hint)
+
+    def planner_for(self, kind: str) -> Planner:
+        return self._planners()[self.routes[kind]] if kind in self.routes else self.main
+
+    def answer(self, question: Question) -> Answer:
+        return self.consult(question).answer
+
+    def consult(self, question: Question) -> Consultation:
+        """The answer of whoever is asked; after a typed refusal the fallback's, with a note that says so."""
+        first = self.planner_for(question.kind)
+        found = consulted(first, question)
+        if not isinstance(found.answer, Refusal) or first is self.fallback:
+            return found
+        second = self.fallback.answer(question)
+        if isinstance(second, Refusal):
+            reason = f"{found.answer.reason} And the planner {self.fallback.name}: {second.reason}"
+            return replace(found, answer=Refusal(reason=reason))
+        said = (
+            f"The planner {first.name} refused {question.kind}, so {self.fallback.name} answered it:"
+            f" {found.answer.reason}"
+        )
+        return replace(found, answer=second, planner=self.fallback.name, notes=(*found.notes, said))
+
+    def _planners(self) -> dict[str, Planner]:
+        return {self.fallback.name: self.fallback, **self.others, self.main.name: self.main}
+
+
+def consulted(planner: Planner, question: Question) -> Consultation:
+    """What any planner says, in the form of one that keeps a record."""
+    if isinstance(planner, Consulted):
+        return planner.consult(question)
+    return Consultation(planner.answer(question), planner.name)
