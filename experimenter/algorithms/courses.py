@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from experimenter.policies.squashed import SquashedHead
 from experimenter.records import Hyperparameters, OffPolicySettings
 from experimenter.rl.account import Account
 from experimenter.rl.adam import Adam
-from experimenter.rl.course import OnPolicy, Taught, Teaching
+from experimenter.rl.course import NotFinite, OnPolicy, Taught, Teaching
 from experimenter.rl.dormant import dormant_share
 from experimenter.rl.job import TrainJob
 from experimenter.rl.offpolicy.behaviour import noisy
@@ -48,6 +49,17 @@ def _begin(model: Model, job: TrainJob, state: TrainingState) -> None:
     model.show()
 
 
+@contextmanager
+def _numbers(state: TrainingState) -> Iterator[None]:
+    """A library may refuse what is no longer a number before its losses can tell: torch's distributions do."""
+    try:
+        yield
+    except ValueError as error:
+        if "Expected parameter" in str(error) or not np.isfinite(state.flat).all():
+            raise NotFinite from error
+        raise
+
+
 class ReplayCourse(OffPolicy):
     """Collects, pays and keeps as any off-policy course does; the updates are the model's.
 
@@ -68,6 +80,11 @@ class ReplayCourse(OffPolicy):
         super().__init__(job, policy, state, account, usual)
         self._make, self._deviation = make, deviation
         self._model: ReplayModel | None = None
+
+    def chunk(self, chunk: Chunk, stage: Stage, rng: np.random.Generator) -> Teaching[Taught]:
+        """See ``Course.chunk``."""
+        with _numbers(self.state):
+            return (yield from super().chunk(chunk, stage, rng))
 
     def save(self, folder: Path) -> None:
         """See ``Course.save``."""
@@ -132,7 +149,8 @@ class RolloutCourse(OnPolicy):
             self._model = self._make(self.policy, stage.phase.hyperparameters, _generator(self.job))
             _begin(self._model, self.job, self.state)
             self.learner = _Learner(self._model, self.policy, self.state.t)
-        return (yield from super().chunk(chunk, stage, rng))
+        with _numbers(self.state):
+            return (yield from super().chunk(chunk, stage, rng))
 
     def save(self, folder: Path) -> None:
         """See ``Course.save``."""

@@ -8,7 +8,7 @@ can be seen is looked up row by row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
 from typing import Any, Final
@@ -18,6 +18,7 @@ import numpy as np
 __all__ = ["hasten", "seen"]
 
 _UNSEEN: Final = bytes(3)
+_COMPARED: Final = 20
 _MOST_ROWS: Final = 10
 """Wider views than this have too many different rows to be kept."""
 
@@ -34,18 +35,35 @@ def hasten(env: Any) -> bool:
         return False
     if any(getattr(kind, name) is not getattr(MiniGridEnv, name) or name in vars(env) for name in names):
         return False
-    vars(env)["gen_obs"] = partial(_observation, env)
+    vars(env)["gen_obs"] = _Look(env)
     return True
 
 
-def _observation(env: Any) -> dict[str, Any]:
-    """What ``MiniGridEnv.gen_obs`` returns."""
-    from minigrid.core.grid import Grid
+class _Look:
+    """What ``MiniGridEnv.gen_obs`` returns. The first views are held against its own: should a release of the package
+    see otherwise, its own are all that count from then on."""
 
-    if type(env.grid) is not Grid:
-        observation: dict[str, Any] = type(env).gen_obs(env)
+    def __init__(self, env: Any) -> None:
+        self._env, self._to_compare = env, _COMPARED
+
+    def __call__(self) -> dict[str, Any]:
+        from minigrid.core.grid import Grid
+
+        env = self._env
+        if type(env.grid) is not Grid:
+            return self._own()
+        quick = {"image": seen(env), "direction": env.agent_dir, "mission": env.mission}
+        if not self._to_compare:
+            return quick
+        self._to_compare -= 1
+        own = self._own()
+        if own.keys() != quick.keys() or not np.array_equal(own["image"], quick["image"]):
+            del vars(env)["gen_obs"]
+        return own
+
+    def _own(self) -> dict[str, Any]:
+        observation: dict[str, Any] = type(self._env).gen_obs(self._env)
         return observation
-    return {"image": seen(env), "direction": env.agent_dir, "mission": env.mission}
 
 
 def seen(env: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from experimenter.policies.policy import Policy
 from experimenter.records import Design
 from experimenter.rl.account import Account
 from experimenter.rl.course import Course
-from experimenter.rl.foreign import Guarded, foreign
+from experimenter.rl.foreign import Guarded, GuardedAlgorithm, foreign
 from experimenter.rl.job import TrainJob
 from experimenter.rl.state import TrainingState
 
@@ -37,33 +37,22 @@ def algorithm(name: str) -> Algorithm:
         module, _, kind = _OWN[name].partition(":")
         made: Algorithm = getattr(import_module(module), kind)()
         return made
-    return _sound(name, plugins.load("algorithms", name))
+    guarded: Any = GuardedAlgorithm(_sound(name, plugins.load("algorithms", name)))
+    return guarded  # type: ignore[no-any-return]
 
 
 def check_algorithm(design: Design) -> None:
     """Raises UsageError for an algorithm that nobody provides, that lacks a library or cannot train this design."""
     found = algorithm(design.algorithm)
-    with _guard(found):
-        found.ready()
-        found.check(design)
+    found.ready()
+    found.check(design)
 
 
 def course_for(job: TrainJob, policy: Policy, state: TrainingState, account: Account) -> Course:
     """The design's algorithm at work on ``state``; a stranger's is guarded: what it raises becomes a TrainingFault."""
     found = algorithm(job.design.algorithm)
-    with _guard(found):
-        course: Course = found.course(job, policy, state, account)
-    return course if _ours(found) else Guarded(course, found.name)
-
-
-def _guard(found: Algorithm) -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext() if _ours(found) else foreign(found.name)
-
-
-def _ours(found: Algorithm) -> bool:
-    return type(found).__module__.startswith("experimenter.")
+    course: Course = found.course(job, policy, state, account)
+    return Guarded(course, found.name) if isinstance(found, GuardedAlgorithm) else course
 
 
 def _sound(name: str, found: Any) -> Algorithm:

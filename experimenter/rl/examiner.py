@@ -102,9 +102,15 @@ def _point(steps: int, found: Validation, reach: float, episodes: EpisodeLog, st
             "success_rate": found.success_rate,
             "shaped_return": episodes.mean(1),
             "reach": reach,
-            "entropy": stats.entropy,
-            "approx_kl": stats.approx_kl,
-            "explained_variance": stats.explained_variance,
+            "entropy": _told(stats.entropy),
+            "approx_kl": _told(stats.approx_kl),
+            "explained_variance": _told(stats.explained_variance),
             "components": episodes.component_means(),
         }
     )
+
+
+def _told(figure: float) -> float:
+    """What an algorithm says of itself. Some of it may be undefined: a critic of returns that never vary explains
+    nothing."""
+    return figure if np.isfinite(figure) else 0.0

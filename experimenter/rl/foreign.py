@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +14,13 @@ from experimenter.rl.course import Course, NotFinite, Taught, Teaching
 from experimenter.rl.schedule import Chunk
 from experimenter.rl.stage import Stage
 
-__all__ = ["Guarded", "foreign"]
+if TYPE_CHECKING:
+    from experimenter.contracts import Algorithm
+    from experimenter.envs.records import EnvCard
+    from experimenter.policies.actions import Said
+    from experimenter.records import Design, Network
+
+__all__ = ["Guarded", "GuardedAlgorithm", "foreign"]
 
 
 @contextmanager
@@ -33,6 +40,47 @@ def _fault(name: str, what: str) -> TrainingFault:
         f"the algorithm {name} {what}",
         "Tell whoever provides it, or train with another: --algorithm ppo.",
     )
+
+
+class GuardedAlgorithm:
+    """An algorithm from outside of the kernel; see ``experimenter.contracts.Algorithm``."""
+
+    contract: ClassVar[int] = 1
+
+    def __init__(self, found: Algorithm) -> None:
+        self._found = found
+        self.name, self.actions = found.name, found.actions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_found"], name)
+
+    def ready(self) -> None:
+        with foreign(self.name):
+            self._found.ready()
+
+    def check(self, design: Design) -> None:
+        with foreign(self.name):
+            self._found.check(design)
+
+    def says(self, design: Design) -> Said:
+        with foreign(self.name):
+            return self._found.says(design)
+
+    def network(self, card: EnvCard) -> Network:
+        with foreign(self.name):
+            return self._found.network(card)
+
+    def settled(self, design: Design) -> Design:
+        with foreign(self.name):
+            return self._found.settled(design)
+
+    def begin(self, design: Design, policy: Any, started: Any, rng: Any) -> tuple[Any, int]:
+        with foreign(self.name):
+            return self._found.begin(design, policy, started, rng)
+
+    def course(self, job: Any, policy: Any, state: Any, account: Any) -> Any:
+        with foreign(self.name):
+            return self._found.course(job, policy, state, account)
 
 
 class Guarded:

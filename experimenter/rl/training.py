@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experimenter.errors import TrainingFault
 from experimenter.identity import role_of, seeds
 from experimenter.records import CurvePoint, Training
@@ -169,6 +171,8 @@ class Member:
         stage.enter(chunk, s, seeds(job.seed, role_of(job.seed), num_envs, "reset", s.chunk))
         self.account.begin_chunk()
         taught = yield from self._course.chunk(chunk, stage, generator(job, "chunk", s.chunk))
+        if not np.isfinite(s.flat).all():
+            raise NotFinite
         s.starts = stage.starts_state()
         s.chunk += 1
         if job.validation_seeds:

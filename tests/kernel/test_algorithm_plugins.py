@@ -42,6 +42,25 @@ class Silent(Careless):
     def chunk(self, chunk, stage, rng):
         yield from ()
 
+class Broken(Careless):
+    name = "hasty"
+    def begin(self, design, policy, started, rng):
+        raise ValueError("no weights")
+
+class Numberless(Careless):
+    name = "numberless"
+    def course(self, job, policy, state, account):
+        self.state = state
+        return self
+    def chunk(self, chunk, stage, rng):
+        from experimenter.rl.course import Taught
+        from experimenter.rl.episodes import EpisodeLog
+        from experimenter.rl.ppo import UpdateStats
+        from experimenter.rl.rollout import Wanted
+        yield Wanted(stage.collected, chunk.num_steps, rng, False, lambda: None)
+        self.state.flat[:] = float("nan")
+        return Taught(EpisodeLog(stage.phase.hyperparameters.num_envs), UpdateStats(*[float("nan")] * 7, True))
+
 class Unfinished:
     contract, name, actions = 1, "unfinished", ("discrete",)
 
@@ -66,6 +85,7 @@ def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "strangers_broken.py").write_text("def oops(:\n")
     faulty = ("careless", "silent", "unfinished", "misnamed", "needy")
     points = {name: f"strangers_faulty:{name.capitalize()}" for name in faulty}
+    points |= {"hasty": "strangers_faulty:Broken", "numberless": "strangers_faulty:Numberless"}
     points |= {"hill-climb": "strangers_climbing:HillClimb", "broken": "strangers_broken:Oops"}
     install(tmp_path, "strangers-algorithms", "algorithms", points)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -106,6 +126,19 @@ def test_a_strangers_training_that_is_cut_short_goes_on_with_the_same_bytes(
 def test_a_stranger_keeps_to_the_contract(strangers: Path) -> None:
     for name in (*ALGORITHMS, "hill-climb"):
         assert isinstance(algorithm(name), Algorithm) and algorithm(name).name == name
+
+
+def test_weights_that_are_no_numbers_are_never_kept_whatever_the_algorithm_says(
+    strangers: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingFault, match="stopped being numbers twice"):
+        train(_job(tmp_path, "numberless"), quiet)
+
+
+def test_a_stranger_that_cannot_begin_ends_alone(strangers: Path, tmp_path: Path) -> None:
+    jobs = [_job(tmp_path / name, name, step=name) for name in ("hasty", "ppo")]
+    bad, good = train_population(jobs, lambda *_: None)
+    assert "hasty raised ValueError: no weights" in bad.error.message and good.training is not None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from experimenter.envs import minigrid_view
 from experimenter.envs.make import make
 from experimenter.envs.minigrid_view import hasten
 from experimenter.envs.vector import SyncVector
@@ -107,6 +108,14 @@ def test_a_copy_sees_its_own_world():
     env.step(0)
     assert np.array_equal(twin.gen_obs()["image"], before)
     assert not np.array_equal(env.gen_obs()["image"], before)
+
+
+def test_a_package_that_sees_otherwise_is_believed(monkeypatch: pytest.MonkeyPatch):
+    env = room("MiniGrid-DoorKey-5x5-v0").unwrapped
+    hasten(env)
+    monkeypatch.setattr(minigrid_view, "seen", lambda env: np.zeros((7, 7, 3), np.uint8))
+    assert env.reset(seed=0)[0]["image"].any()
+    assert "gen_obs" not in vars(env)
 
 
 def test_training_looks_quickly_and_the_judge_as_the_environment_does():

@@ -259,6 +259,11 @@ class QuantileModel(ValueModel):
         """Adam's small constant goes by the size of a batch, as the paper has it."""
         return {"batch_size": settings.batch_size}
 
+    def settle(self, settings: OffPolicySettings) -> None:
+        super().settle(settings)
+        for group in self.model.policy.optimizer.param_groups:
+            group["eps"] = 0.01 / settings.batch_size
+
     def networks(self) -> tuple[Any, Any]:
         return self.model.quantile_net, self.model.quantile_net_target
 

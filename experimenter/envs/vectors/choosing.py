@@ -15,7 +15,7 @@ from experimenter.envs.vector import SyncVector
 from experimenter.envs.vectors.contract import Vector
 from experimenter.envs.vectors.kinds import KINDS, Choice, Kind
 from experimenter.envs.vectors.measuring import SECONDS, measure
-from experimenter.errors import UsageError, did_you_mean
+from experimenter.errors import EnvironmentFault, UsageError, did_you_mean
 from experimenter.records import EnvSpec
 
 __all__ = ["KINDS", "Choice", "Kind", "Needs", "choose_vector", "eligible", "make_vector", "usable"]
@@ -110,7 +110,10 @@ def choose_vector(
     rates = _measured(("sync",), specs, num_envs, cores, seconds, alive)
     if (why := found["workers"] or _not_tried(num_envs, cores, rates["sync"])) is not None:
         return Choice(kind="sync", rates=rates, reasons={**reasons, "workers": why})
-    rates = _measured(("sync", "workers"), specs, num_envs, cores, seconds, alive)
+    try:
+        rates = _measured(("sync", "workers"), specs, num_envs, cores, seconds, alive)
+    except EnvironmentFault as fault:
+        return Choice(kind="sync", rates=rates, reasons={**reasons, "workers": f"tried: {fault.message}"})
     kind: Kind = "workers" if rates["workers"] > GAIN * rates["sync"] else "sync"
     return Choice(kind=kind, rates=rates, reasons=reasons)
 

@@ -7,7 +7,7 @@ from typing import Any
 from experimenter.planners.search.grammar import parse
 from experimenter.planners.search.reading import noise
 from experimenter.questions import Attempt, Reflect, Reflection
-from experimenter.records import Hyperparameters
+from experimenter.records import Hyperparameters, OffPolicySettings
 
 __all__ = ["reflect"]
 
@@ -69,7 +69,8 @@ def _lever_words(question: Reflect, best: Attempt) -> str:
 def _changes(before: Attempt | None, after: Attempt) -> str:
     new = (after.off_policy or after.hyperparameters).model_dump()
     was = before and (before.off_policy or before.hyperparameters)
-    old = (was or Hyperparameters()).model_dump()
+    usual = OffPolicySettings() if after.off_policy else Hyperparameters()
+    old = (was if type(was) is type(after.off_policy or after.hyperparameters) else usual).model_dump()
     named = (name for name in new if old.get(name) != new[name])
     return ", ".join(f"{name} {_said(new[name])}" for name in named)
 
