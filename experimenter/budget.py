@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from experimenter.errors import BudgetError
 from experimenter.records import Budget, Record
@@ -34,7 +34,11 @@ _CURRENCIES: Final = {
 
 
 class Ledger(Record):
-    """What was spent. ``env_steps`` are learning steps of search and confirmation; the other counts stand apart."""
+    """What was spent. ``env_steps`` are learning steps of search and confirmation; the other counts stand apart.
+
+    ``unpriced_tokens`` are those of ``tokens`` whose price nobody knows: where there are any, ``dollars`` is less than
+    what was spent. Left out of the JSON while there are none.
+    """
 
     env_steps: int = 0
     eval_steps: int = 0
@@ -44,10 +48,18 @@ class Ledger(Record):
     seconds: float = 0.0
     tokens: int = 0
     dollars: float = 0.0
+    unpriced_tokens: int = 0
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        if not self.unpriced_tokens:
+            written.pop("unpriced_tokens", None)
+        return written
 
     def __add__(self, other: Ledger) -> Ledger:
-        mine, theirs = self.model_dump(exclude={"v"}), other.model_dump(exclude={"v"})
-        return Ledger(**{name: mine[name] + theirs[name] for name in mine})
+        names = [name for name in Ledger.model_fields if name != "v"]
+        return Ledger(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 class Forecast(Record):
@@ -55,8 +67,9 @@ class Forecast(Record):
 
     ``controls`` gives the steps of each control by name, ``control_env_steps`` their sum. ``eval_steps`` and
     ``seconds`` are the likely figures, with ``_low`` and ``_high`` around them. Seconds are ``None`` where the
-    environment's speed was not measured, ``dollars`` where a price is unknown. ``words`` says how the seconds were
-    estimated, and warns when a limit will end the run before its steps are used.
+    environment's speed was not measured, ``dollars`` where a price is unknown; ``tokens`` are those of language
+    models. ``words`` says how the seconds were estimated, and warns when a limit will end the run before its steps
+    are used.
     """
 
     search_env_steps: int
@@ -71,6 +84,7 @@ class Forecast(Record):
     seconds_low: float | None = None
     seconds_high: float | None = None
     dollars: float | None = None
+    tokens: int = 0
     words: str = ""
 
 

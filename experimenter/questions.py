@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from experimenter.envs.records import EnvCard
 from experimenter.records import (
@@ -197,9 +197,17 @@ class ReadCurve(Question):
 
 
 class RolloutSummary(Record):
+    """One trajectory to be judged: in words, and as a ``strip`` of frames (a PNG) where a model may see it."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
     id: str
     hidden_score: float
     words: str = ""
+    strip: bytes = Field(default=b"", max_length=1_000_000)
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "strip" or value}
 
 
 class RolloutRanking(Answer):
@@ -247,10 +255,18 @@ class SuccessTest(Answer):
 
 
 class WriteSuccessTest(Question):
+    """After a test that was refused, ``failed`` is its source and ``error`` what was wrong with it."""
+
     kind = "write_success_test"
     answer_type = SuccessTest
     goal: Goal
     card: EnvCard
+    failed: str | None = None
+    error: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(_without(handler(self), "failed", None), "error", "")
 
 
 class LeverChoice(Answer):

@@ -23,6 +23,7 @@ from experimenter.workspace.store import Workspace
 
 if TYPE_CHECKING:
     from experimenter.loop.benched import Bench
+    from experimenter.planners.archive import Archive
     from experimenter.report.explain import Explained
 
 __all__ = ["Experimenter"]
@@ -117,21 +118,44 @@ class Experimenter:
         yield from launch.follow(self.workspace, run)
 
     def resume(
-        self, run: str, *, budget_steps: int | None = None, budget_seconds: float | None = None
+        self,
+        run: str,
+        *,
+        budget_steps: int | None = None,
+        budget_seconds: float | None = None,
+        budget_tokens: int | None = None,
+        budget_dollars: float | None = None,
     ) -> RunResult:
         """Goes on with a run that was stopped or killed, or that a larger budget lets go on.
 
         Raises BudgetError for a smaller budget, RunLocked when the run is running, and what makes the run fail.
         """
-        self.raise_budget(run, budget_steps=budget_steps, budget_seconds=budget_seconds)
+        self.raise_budget(
+            run,
+            budget_steps=budget_steps,
+            budget_seconds=budget_seconds,
+            budget_tokens=budget_tokens,
+            budget_dollars=budget_dollars,
+        )
         launch.start(self.workspace, run)
         return self._to_the_end(run)
 
     def raise_budget(
-        self, run: str, *, budget_steps: int | None = None, budget_seconds: float | None = None
+        self,
+        run: str,
+        *,
+        budget_steps: int | None = None,
+        budget_seconds: float | None = None,
+        budget_tokens: int | None = None,
+        budget_dollars: float | None = None,
     ) -> None:
         """Gives larger limits to a run that is not running. Raises BudgetError for smaller ones, RunLocked."""
-        asked = {"env_steps": budget_steps, "seconds": budget_seconds}
+        asked = {
+            "env_steps": budget_steps,
+            "seconds": budget_seconds,
+            "tokens": budget_tokens,
+            "dollars": budget_dollars,
+        }
         launch.raise_budget(
             self.workspace, run, {key: value for key, value in asked.items() if value is not None}
         )
@@ -226,6 +250,16 @@ class Experimenter:
             native=native,
             settings=self.settings,
         )
+
+    def exchanges(self, run: str = "latest") -> Archive:
+        """Everything that a run asked, with the answers: what ``planner="replay:FILE"`` answers from, once written.
+
+        ``Path(file).write_text(archive.model_dump_json())`` publishes it. Raises NotFound.
+        """
+        from experimenter.loop.replaying import archive_of
+
+        with self._open() as store:
+            return archive_of(store, store.run(run).id)
 
     def methods(self) -> tuple[Method, ...]:
         """Every installed method that a design may use, by name."""

@@ -124,6 +124,7 @@ class AsyncExperimenter:
     report = Twin(Experimenter.report)
     explain = Twin(Experimenter.explain)
     bench = Twin(Experimenter.bench)
+    exchanges = Twin(Experimenter.exchanges)
     methods = Twin(Experimenter.methods)
     finished = Twin(Experimenter.finished)
 
@@ -135,12 +136,24 @@ class AsyncExperimenter:
         return await self._own(lambda: self.blocking.prepare(goal, name=name))
 
     async def resume(
-        self, run: str, *, budget_steps: int | None = None, budget_seconds: float | None = None
+        self,
+        run: str,
+        *,
+        budget_steps: int | None = None,
+        budget_seconds: float | None = None,
+        budget_tokens: int | None = None,
+        budget_dollars: float | None = None,
     ) -> RunResult:
         """Goes on with a run, as ``Experimenter.resume`` does. Cancelled, it asks the run to stop, as ``run`` does."""
 
         def again() -> str:
-            self.blocking.raise_budget(run, budget_steps=budget_steps, budget_seconds=budget_seconds)
+            self.blocking.raise_budget(
+                run,
+                budget_steps=budget_steps,
+                budget_seconds=budget_seconds,
+                budget_tokens=budget_tokens,
+                budget_dollars=budget_dollars,
+            )
             return run
 
         return await self._own(again)

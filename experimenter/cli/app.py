@@ -9,10 +9,12 @@ from typing import Annotated, Final
 
 import typer
 
-from experimenter.cli import envs, memory, reward, settings, skills
+from experimenter.cli import envs, memory, models, reward, settings, skills
+from experimenter.cli.answering import answer
 from experimenter.cli.asking import budget, pause, stop, unpause
 from experimenter.cli.bench import check
 from experimenter.cli.doctor import doctor
+from experimenter.cli.exchanges import exchanges
 from experimenter.cli.failures import EXIT_CODES, failure_of, show_failure
 from experimenter.cli.judge import judge
 from experimenter.cli.run import resume, run
@@ -46,6 +48,8 @@ _COMMANDS: Final = (
     ("watch", watch),
     ("report", report),
     ("judge", judge),
+    ("exchanges", exchanges),
+    ("answer", answer),
     ("doctor", doctor),
     ("tui", tui),
 )
@@ -54,6 +58,7 @@ for _name, _command in _COMMANDS:
 app.add_typer(envs.app, name="envs")
 app.add_typer(memory.app, name="memory")
 app.add_typer(skills.app, name="skills")
+app.add_typer(models.app, name="models")
 app.add_typer(settings.app, name="config")
 reward.app.command("check")(check)
 app.add_typer(reward.app, name="reward")

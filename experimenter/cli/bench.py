@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from experimenter.config import Settings
     from experimenter.loop.benched import Bench
 
-__all__ = ["check"]
+__all__ = ["check", "stoppable"]
 
 File = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="A Python file with def reward(t).", show_default=False)
@@ -75,13 +75,20 @@ def check(
 def _bench(file: Path, env: str, kwargs: dict[str, Any], settings: Settings, **choices: Any) -> Bench:
     from experimenter.loop.bench import bench_file
 
-    with _stoppable(), _progress() as say:
+    with stoppable(_stopped), _progress() as say:
         return bench_file(file, env, kwargs, settings=settings, say=say, **choices)
 
 
+def _stopped() -> Stopped:
+    return Stopped("stopped on request", "A check keeps nothing: run it again when you like.")
+
+
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM both end a check in order: its workers and its temporary folder go with it."""
+def stoppable(told: Callable[[], Stopped]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM both end a check in order: its workers and its temporary folder go with it.
+
+    ``told`` makes what is said then.
+    """
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -90,7 +97,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped("stopped on request", "A check keeps nothing: run it again when you like.") from None
+        raise told() from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -136,7 +143,7 @@ def _list_features(
     from experimenter.loop.preparation import look_at
     from experimenter.sandbox.vocabulary import FIELDS
 
-    with _stoppable(), _progress() as say:
+    with stoppable(_stopped), _progress() as say:
         say("measuring the environment", None)
         card = look_at(
             env, kwargs, judge=judge, steps=settings.card_steps, seed=seed, silence=settings.silence_seconds

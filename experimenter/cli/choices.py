@@ -21,11 +21,17 @@ __all__ = [
     "EarlyStopping",
     "Env",
     "Events",
+    "Images",
     "Judge",
     "JudgeVisibility",
     "Memory",
+    "Model",
     "Name",
+    "Notes",
     "Planner",
+    "Roles",
+    "Routes",
+    "SuccessTest",
     "Target",
     "Vector",
     "Wish",
@@ -73,7 +79,53 @@ EarlyStopping = Annotated[
         show_default="off",
     ),
 ]
-Planner = Annotated[str | None, typer.Option(help="Who answers the questions.", show_default="search")]
+Planner = Annotated[
+    str | None,
+    typer.Option(
+        help="Who answers the questions: search, random, llm (a language model), manual (you, by files), replay:RUN.",
+        show_default="search",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="For --planner llm: provider:model, such as ollama:llama3.1 or openai:gpt-5; more after commas are tried"
+        " where it fails.",
+        show_default="as the key that is set",
+    ),
+]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="ROLE=MODEL", help="Another model as planner, coder, judge or summary. Repeatable."
+    ),
+]
+Routes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--route", metavar="KIND=PLANNER", help="Who answers one kind of question instead. Repeatable."
+    ),
+]
+Notes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--note",
+        metavar="TEXT|FILE",
+        help="Tell the model more: 'rule: …', 'hint: …', or a text file such as a paper. Repeatable.",
+    ),
+]
+Images = Annotated[
+    bool, typer.Option("--images", help="Show curves to models that can see; images cost tokens.")
+]
+SuccessTest = Annotated[
+    str | None,
+    typer.Option(
+        "--success-test",
+        help="Where no judge applies, let the planner propose a test of success: auto or off.",
+        show_default="auto",
+    ),
+]
 Curriculum = Annotated[str | None, typer.Option(help="What decides what to try next.", show_default="auto")]
 Name = Annotated[str | None, typer.Option(help="The run's name; made from the wish when left out.")]
 Device = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -28,6 +29,8 @@ _SHOWN_TRIALS = 8
 _SHOWN_TRAININGS = 8
 _LOOK_EVERY = 1.0
 _BAR = 24
+_WORDS = 160
+_TOLD = 400  # a person who is asked must find the file to answer in
 
 
 class Sink(Protocol):
@@ -107,8 +110,8 @@ class LiveView:
             self._live.__exit__(kind, error, trace)
 
     def event(self, event: Event) -> None:
-        self.progress.fold(event.kind, event.step, event.data)
-        ended = event.kind.endswith(".finished")
+        self.progress.fold(event.kind, event.step, event.data, event.at)
+        ended = event.kind.endswith((".finished", ".answered"))
         if ended or time.monotonic() - self._looked >= _LOOK_EVERY:
             self._refresh()
 
@@ -138,8 +141,11 @@ class LiveView:
         text.append(f" {duration(time.monotonic() - self._began)}", style="dim")
         if self._seen is not None:
             text.append(f" · {spent_words(self._seen.ledger, self._seen.budget)}", style="not bold")
+        waiting = self.progress.waiting
+        if waiting is not None:
+            text.append(f"\n{waiting.words(datetime.now(UTC))}", style="not bold yellow")
         if self.progress.words:
-            text.append(f"\n{clip(self.progress.words, 160)}", style="dim")
+            text.append(f"\n{clip(self.progress.words, _WORDS if waiting is None else _TOLD)}", style="dim")
         return text
 
 

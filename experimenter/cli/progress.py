@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from experimenter.cli.waiting import Waiting, waiting_after
 from experimenter.report.lines import number, percent
 from experimenter.report.text import clip, safe_text
 
@@ -41,7 +42,8 @@ _NEXT: Final = {
 _AFTER_SEARCH: Final = ("confirm", "controls", "verdict")
 _UNSAID: Final = ("v", "hash", "step", "policy", "cycle", "role", "pid", "sentence")
 _PLAIN: Final = ("seed", "rung", "seeds")
-_SILENT: Final = ("training.progress", "training.started")
+_SILENT: Final = ("training.progress", "training.started", "model.asked")
+_SENTENCES: Final = ("note", "model.answered")
 
 
 @dataclass(slots=True)
@@ -57,14 +59,16 @@ class RunningTraining:
 
 @dataclass(slots=True)
 class Progress:
-    """The stop of the loop, the trainings that run, and the last thing worth saying."""
+    """The stop of the loop, the trainings that run, the last thing worth saying, and the question still open."""
 
     stop: str = "starting"
     trainings: dict[str, RunningTraining] = field(default_factory=dict)
     words: str = ""
+    waiting: Waiting | None = None
 
-    def fold(self, kind: str, step: str, data: Mapping[str, Any]) -> None:
-        """Takes in one event. Unknown kinds change nothing; missing fields are left out."""
+    def fold(self, kind: str, step: str, data: Mapping[str, Any], at: str = "") -> None:
+        """Takes in one event, of the time ``at``. Unknown kinds change nothing; missing fields are left out."""
+        self.waiting = waiting_after(self.waiting, kind, data, at)
         if kind in ("training.started", "training.progress"):
             self._running(step, data)
         elif kind == "training.finished":
@@ -92,8 +96,10 @@ def event_words(kind: str, data: Mapping[str, Any]) -> str:
     """One line for an event, or nothing where it is not worth one."""
     if kind in _SILENT:
         return ""
+    if kind in _SENTENCES and data.get("words"):
+        return safe_text(data["words"])
     if kind == "note":
-        return safe_text(data.get("words", ""))
+        return ""
     details = [
         f"{name.replace('_', ' ')} {_detail(name, value)}"
         for name, value in data.items()

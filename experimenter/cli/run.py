@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,17 @@ from experimenter.cli.choices import (
     EarlyStopping,
     Env,
     Events,
+    Images,
     Judge,
     JudgeVisibility,
     Memory,
+    Model,
     Name,
+    Notes,
     Planner,
+    Roles,
+    Routes,
+    SuccessTest,
     Target,
     Vector,
     Wish,
@@ -72,6 +79,12 @@ def run(
     controls: Controls = None,
     confirm_seeds: ConfirmSeeds = None,
     planner: Planner = None,
+    model: Model = None,
+    roles: Roles = None,
+    route: Routes = None,
+    note: Notes = None,
+    images: Images = False,
+    success_test: SuccessTest = None,
     curriculum: Curriculum = None,
     workspace: WorkspaceFolder = None,
     name: Name = None,
@@ -93,11 +106,14 @@ def run(
     _one_of(as_json, events)
     kwargs, run_id = parse_set(set_), check_name(name)
     settings = resolve(
-        workspace=workspace, planner=planner, curriculum=curriculum, controls=controls, workers=workers,
+        workspace=workspace, curriculum=curriculum, controls=controls, workers=workers,
         confirm_seeds=confirm_seeds, memory=memory, budget_steps=budget_steps, budget_seconds=budget_seconds,
         budget_tokens=budget_tokens, budget_dollars=budget_dollars, allow_unsandboxed=allow_unsandboxed or None,
         algorithm=algorithm, early_stopping=early_stopping, device=device, vector=vector,
+        planner=planner, model=model, models=roles, routes=route, notes=note,
+        images=images or None, success_test=success_test,
     )  # fmt: skip
+    _asks_a_model(settings, named=bool(model or roles))
     prepared = prepare(
         wish, env, kwargs, settings, judge=judge, judge_visibility=judge_visibility, target=target, seed=seed,
         run_id=run_id, command=tuple(sys.argv),
@@ -164,13 +180,16 @@ def _left_running(root: Path, run_id: str, *, as_json: bool) -> int:
 
 def _announce(prepared: Prepared, settings: Settings) -> None:
     """Planner, judge, containment and forecast, in a few lines on stderr."""
+    from experimenter.planners.desk import split_name
     from experimenter.plugins import load
     from experimenter.report.forecast import forecast_words
     from experimenter.sandbox.level import containment
 
     record = prepared.record
     say(f"run {record.id}: {record.goal.wish} · {record.goal.environment.id} · seed {record.goal.seed}")
-    say(f"planner: {load('planners', record.planner).notice}")
+    say(f"planner: {load('planners', split_name(record.planner)[0]).notice}")
+    for words in _about_models(settings):
+        say(words)
     say(f"judge: {prepared.card.judge.words}")
     say(f"vector environments: {prepared.vector.words}")
     level = containment()
@@ -178,6 +197,37 @@ def _announce(prepared: Prepared, settings: Settings) -> None:
     if prepared.device.seconds or prepared.device.device != "cpu":
         say(f"device: {prepared.device.device}, because {prepared.device.reason}")
     say(f"forecast: {forecast_words(prepared.forecast)}")
+
+
+def _models_are_asked(settings: Settings) -> bool:
+    from experimenter.planners.desk import split_name
+
+    return "llm" in {split_name(name)[0] for name in (settings.planner, *settings.routes.values())}
+
+
+def _asks_a_model(settings: Settings, *, named: bool) -> None:
+    """A model that was named and would not be asked is a slip worth a word before anything is spent."""
+    if named and not _models_are_asked(settings):
+        raise UsageError(
+            f"a model is named, but the planner {settings.planner} asks none", "Add --planner llm."
+        )
+
+
+def _about_models(settings: Settings) -> Iterator[str]:
+    """Which models play which roles, and what is known of how well each plans."""
+    if not _models_are_asked(settings):
+        return
+    from experimenter.loop.qualification import warning_for
+    from experimenter.planners.llm.opening import models_of
+
+    chosen = models_of(settings)
+    for models in dict.fromkeys(chosen.values()):
+        roles = ", ".join(role for role, names in chosen.items() if names == models)
+        yield f"model: {', then '.join(map(str, models))} ({roles})"
+    root = Path(settings.workspace).expanduser().absolute()
+    for model in dict.fromkeys(name for models in chosen.values() for name in models):
+        if words := warning_for(root, model):
+            yield f"warning: {words}"
 
 
 def _confirm_dollars(prepared: Prepared, *, yes: bool) -> None:

@@ -88,13 +88,18 @@ def show(
 def _show_run(store: Workspace, record: RunRecord, *, as_json: bool) -> None:
     from experimenter.cli.console import print_json, screen
     from experimenter.cli.tables import spent_words, trials_table, verdict_panel
+    from experimenter.report.planned import short_words
+    from experimenter.report.planning import planning
+    from experimenter.report.success import success_line
     from experimenter.results import RunResult
 
     trials, ledger = store.trials(record.id), store.ledger(record.id)
     stored = store.document(record.id, "result")
+    planned = planning(store.exchanges(record.id), trials)
     if as_json:
         shown = [trial.model_dump(mode="json") for trial in trials]
-        print_json(_run_facts(store, record) | {"result": stored, "trials": shown})
+        told = None if planned is None else planned.model_dump(mode="json")
+        print_json(_run_facts(store, record) | {"planning": told, "result": stored, "trials": shown})
         return
     out = screen()
     goal = record.goal
@@ -107,6 +112,10 @@ def _show_run(store: Workspace, record: RunRecord, *, as_json: bool) -> None:
     out.print(trials_table(trials) if trials else "no trial has ended yet")
     if stored is not None:
         out.print(verdict_panel(RunResult.model_validate(stored), store.root))
+    if line := success_line(store.documents(record.id)):
+        out.print(safe_text(line))
+    if planned is not None and (stored is None or "planning" not in stored):
+        out.print("\n".join(map(safe_text, short_words(planned))))
 
 
 def report(

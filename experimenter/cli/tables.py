@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from experimenter.report.lines import duration, interval_words, number, percent, signed, trial_line
+from experimenter.report.planned import short_words
 from experimenter.report.text import clip, safe_text
 
 if TYPE_CHECKING:
@@ -63,23 +64,35 @@ def ledger_words(ledger: Ledger) -> str:
     parts.append(duration(ledger.seconds))
     if ledger.tokens:
         parts.append(f"{number(ledger.tokens)} tokens")
-    if ledger.dollars:
-        parts.append(f"${ledger.dollars:.2f}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_paid(ledger)])
+
+
+def _paid(ledger: Ledger) -> list[str]:
+    """Dollars, where there are any, or where nobody knows how many."""
+    from experimenter.report.money import ledger_dollars
+
+    return [ledger_dollars(ledger)] if ledger.dollars or ledger.unpriced_tokens else []
 
 
 def spent_words(ledger: Ledger, budget: Budget) -> str:
-    """Spent of the budget, for each currency that has a limit."""
+    """Spent of the budget, for each currency that has a limit; what a language model used is told without one too."""
+    from experimenter.report.money import dollars, ledger_dollars
+
     limits = (
         ("steps", ledger.env_steps, budget.env_steps),
         ("seconds", ledger.seconds, budget.seconds),
         ("tokens", ledger.tokens, budget.tokens),
-        ("dollars", ledger.dollars, budget.dollars),
     )
     parts = [
         f"{number(spent)} of {number(limit)} {name}" for name, spent, limit in limits if limit is not None
     ]
-    return ", ".join(parts) or ledger_words(ledger)
+    if budget.dollars is not None:
+        parts.append(f"{ledger_dollars(ledger)} of {dollars(budget.dollars)}")
+    if not parts:
+        return ledger_words(ledger)
+    if ledger.tokens and budget.tokens is None:
+        parts.append(f"{number(ledger.tokens)} tokens")
+    return ", ".join([*parts, *(_paid(ledger) if budget.dollars is None else ())])
 
 
 def verdict_panel(result: RunResult, root: Path) -> Panel:
@@ -162,6 +175,8 @@ def _fact_rows(result: RunResult, root: Path) -> list[tuple[str, str]]:
     dropped = f", {result.discarded} candidates discarded" if result.discarded else ""
     rows.append(("search", f"{result.trials} trial{'s' if result.trials != 1 else ''}{dropped}"))
     rows.append(("spent", ledger_words(result.ledger)))
+    if result.planning is not None:
+        rows.append(("planner", " ".join(short_words(result.planning))))
     rows.append(("containment", result.containment or "no generated code ran"))
     place = "" if root == root.cwd() / "experiments" else f" --workspace {root}"
     rows.append(("report", result.report or f"experimenter report {result.run}{place}"))

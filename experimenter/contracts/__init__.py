@@ -31,15 +31,17 @@ from experimenter.contracts.methods import (
 from experimenter.contracts.work import Algorithm, Executor, Face, Job, JobResult, Tracker
 
 if TYPE_CHECKING:
-    from experimenter.contracts.planning import Ask, Curriculum, Planner, RunView
+    from experimenter.contracts.planning import Ask, Consultant, Consulted, Curriculum, Planner, RunView
 
 CONTRACT = 1
-_PLANNING: Final = frozenset({"Ask", "Curriculum", "Planner", "RunView"})
+_PLANNING: Final = frozenset({"Ask", "Consultant", "Consulted", "Curriculum", "Planner", "RunView"})
 
 __all__ = [
     "CONTRACT",
     "Algorithm",
     "Ask",
+    "Consultant",
+    "Consulted",
     "Curriculum",
     "DiagnosticMethod",
     "Embedder",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from experimenter.envs.records import EnvCard
 from experimenter.questions import Answer, Attempt, Question
@@ -49,13 +49,45 @@ class RunView(Record):
 
 @runtime_checkable
 class Planner(Protocol):
-    """Answers typed questions. Pure: the same question gets the same answer."""
+    """Answers typed questions. Pure: the same question gets the same answer.
+
+    A planner that keeps a record of how it came to an answer has ``consult`` besides (``Consulted``). One that needs
+    its run has a class method ``opened``, and one that may be unable to work a class method ``ready``: see
+    ``experimenter.planners.desk``.
+    """
 
     contract: ClassVar[int]
-    name: ClassVar[str]
     notice: ClassVar[str]
 
+    @property
+    def name(self) -> str: ...
+
     def answer(self, question: Question) -> Answer: ...
+
+
+class Consulted(Protocol):
+    """What a planner that keeps a record says: the answer, and what the archive keeps beside it.
+
+    ``faults`` are what whoever was asked failed with, ``notes`` sentences for the person who reads the run.
+    """
+
+    @property
+    def answer(self) -> Answer: ...
+    @property
+    def planner(self) -> str: ...
+    @property
+    def faults(self) -> tuple[str, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def usage(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Consultant(Protocol):
+    """A planner that keeps a record of how it came to an answer."""
+
+    def consult(self, question: Question) -> Consulted: ...
 
 
 @runtime_checkable

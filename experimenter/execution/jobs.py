@@ -102,3 +102,24 @@ def observe_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from experimenter.execution.observing import ObserveOrder, observe
 
     return observe(ObserveOrder.model_validate(payload), progress)
+
+
+def record_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Plays a policy, and keeps what a success test reads of it."""
+    from experimenter.execution.recording import RecordOrder, record
+
+    return dict(record(RecordOrder.model_validate(payload), progress).model_dump(mode="json"))
+
+
+def check_test_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Examines a success test, contained; a refusal is a result."""
+    from experimenter.execution.examining import CheckOrder, check_test
+
+    return dict(check_test(CheckOrder.model_validate(payload), progress).model_dump(mode="json"))
+
+
+def apply_test_job(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Runs a frozen success test, contained, on a recording."""
+    from experimenter.execution.examining import ApplyOrder, apply_test
+
+    return dict(apply_test(ApplyOrder.model_validate(payload), progress).model_dump(mode="json"))

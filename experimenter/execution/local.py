@@ -20,8 +20,17 @@ POLL: Final = 0.25
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
+KEYS: Final = frozenset({"ANTHROPIC_API_KEY", "EXPERIMENTER_COMPAT_API_KEY", "OPENAI_API_KEY"})
+"""Variables that only the process which calls a model or an embedder may see."""
+
+
 def worker_environment(temporary: Path | None = None) -> dict[str, str]:
-    """The runner's environment with one thread per numeric library, and this package importable.
+    """A worker's environment: the caller's without keys."""
+    return {name: value for name, value in runner_environment(temporary).items() if name not in KEYS}
+
+
+def runner_environment(temporary: Path | None = None) -> dict[str, str]:
+    """The caller's environment with one thread per numeric library, and this package importable.
 
     Start Python with ``-P``: the folder that a process starts in, where a person's own environments may be, is searched
     last, so that a folder there that is named like a package of ours is not taken for it. ``temporary`` is where

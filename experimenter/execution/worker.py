@@ -23,6 +23,8 @@ ROLES: Final[dict[str, dict[str, str]]] = {
         "population": "experimenter.execution.jobs:population_job",
         "probe": "experimenter.execution.jobs:probe_job",
         "inspect": "experimenter.execution.benching:inspect_program",
+        "check_test": "experimenter.execution.jobs:check_test_job",
+        "apply_test": "experimenter.execution.jobs:apply_test_job",
     },
     "judge": {"judge": "experimenter.judge.job:judge_job"},
     "card": {
@@ -34,6 +36,7 @@ ROLES: Final[dict[str, dict[str, str]]] = {
         "film": "experimenter.execution.jobs:film_job",
         "play": "experimenter.execution.jobs:play_job",
         "observe": "experimenter.execution.jobs:observe_job",
+        "record": "experimenter.execution.jobs:record_job",
     },
 }
 PROGRESS_SECONDS: Final = 1.0

@@ -13,6 +13,7 @@ from experimenter.errors import WorkspaceError
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import digest
 from experimenter.loop.commands import Listener
+from experimenter.loop.consulting import open_planner
 from experimenter.loop.context import RunContext
 from experimenter.loop.plan import Plan, make_plan, nominal_steps
 from experimenter.records import Budget
@@ -30,6 +31,7 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
     stored = workspace.document(run, "card")
     if stored is None:
         raise WorkspaceError(f"Run {run} has no environment card.", "Start it again: experimenter run ...")
+    listener = Listener(workspace, record, stop_requested)
     folder = workspace.run_folder(run)
     temporary = folder / TEMPORARY
     temporary.mkdir(parents=True, exist_ok=True)
@@ -39,11 +41,11 @@ def open_context(workspace: Workspace, run: str, stop_requested: Callable[[], bo
         settings=settings,
         card=EnvCard.model_validate(stored),
         plan=plan_for(workspace, record, settings),
-        planner=plugins.load("planners", record.planner)(),
+        planner=open_planner(workspace, record, settings, listener),
         curriculum=plugins.load("curricula", record.curriculum)(),
         executor=LocalExecutor(worker_count(settings), folder / "workers.log", temporary),
         memory=None if settings.memory == "off" else plugins.load("memories", settings.memory_plugin)(),
-        listener=Listener(workspace, record, stop_requested),
+        listener=listener,
     )
 
 
@@ -106,6 +108,6 @@ def random_twin(ctx: RunContext, env_steps: int) -> RunContext:
 
 def _create_twin(ctx: RunContext, run: str, env_steps: int) -> None:
     goal = ctx.record.goal.model_copy(update={"budget": Budget(env_steps=env_steps)})
-    settings = {**ctx.record.settings, "controls": "none", "planner": "random", "memory": "off"}
+    settings = {**ctx.record.settings, "controls": "none", "planner": "random", "memory": "off", "routes": {}}
     changes = {"id": run, "goal": goal, "settings": settings, "planner": "random", "pid": None}
     ctx.workspace.create_run(ctx.record.model_copy(update=changes))

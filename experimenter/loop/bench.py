@@ -25,7 +25,7 @@ from experimenter.loop.program_file import read_program
 from experimenter.loop.workbench import Say, Workbench
 from experimenter.records import RewardProgram
 
-__all__ = ["Say", "bench_file", "bench_reward"]
+__all__ = ["Say", "bench_file", "bench_reward", "temporary_folder"]
 
 
 def _silent(words: str, done: float | None) -> None:
@@ -82,7 +82,7 @@ def bench_reward(
     card = look_at(
         env_id, kwargs, judge=judge, steps=settings.card_steps, seed=seed, silence=settings.silence_seconds
     )
-    with _folder() as folder:
+    with temporary_folder() as folder:
         executor = LocalExecutor(worker_count(settings), temporary=folder)
         try:
             return Workbench(executor, card, program, settings, steps, seed, say, folder).run(
@@ -93,7 +93,7 @@ def bench_reward(
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """A folder for everything temporary, which is gone afterwards, also where workers were killed.
 
     A killed worker's own contained process needs a moment to die; what it may still write is waited for.

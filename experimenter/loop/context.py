@@ -17,12 +17,13 @@ from experimenter.budget import Ledger, exhausted
 from experimenter.config import Settings
 from experimenter.contracts import Curriculum, Executor, Memory, Planner
 from experimenter.envs.records import EnvCard
-from experimenter.errors import ExperimenterError, PlannerRefused, Stopped, WorkspaceError
+from experimenter.errors import ExperimenterError, Stopped, WorkspaceError
 from experimenter.events import NewEvent
-from experimenter.identity import digest, step_id
+from experimenter.identity import step_id
 from experimenter.loop.commands import LOOK_EVERY, Listener
 from experimenter.loop.plan import Plan
-from experimenter.questions import Answer, Question, Refusal
+from experimenter.loop.questioning import ask
+from experimenter.questions import Answer, Question
 from experimenter.records import Budget, Lesson, Record, Skill, Testimony, Trial
 from experimenter.workspace.files import free_megabytes
 from experimenter.workspace.records import RunRecord
@@ -104,8 +105,9 @@ class RunContext:
 
     @property
     def hard_limits(self) -> Budget:
-        """The currencies that end a run in the middle; learning steps are never planned beyond their limit."""
-        return self.budget.model_copy(update={"env_steps": None})
+        """The currencies that end a run in the middle: learning steps are never planned beyond their limit, and a
+        language model that would pass its limit is not asked."""
+        return self.budget.model_copy(update={"env_steps": None, "tokens": None, "dollars": None})
 
     def step_id(
         self, kind: str, cycle: int, index: int = 0, *, design: str = "", seed: int = 0, steps: int = 0
@@ -170,17 +172,7 @@ class RunContext:
 
     def ask(self, question: Question) -> Answer:
         """Asks the planner; question and answer are archived before the answer is used."""
-        key = digest([self.run, question.kind, question])
-        stored = self.workspace.exchange(key)
-        if stored is not None:
-            return _read_answer(question, stored)
-        answer = self.planner.answer(question)
-        self.workspace.put_exchange(
-            self.run, key, question.kind, question.model_dump(mode="json"), _write_answer(answer), {}
-        )
-        if isinstance(answer, Refusal):
-            raise PlannerRefused(f"The planner refused {question.kind}: {answer.reason}")
-        return answer
+        return ask(self, question)
 
     def heed(self) -> None:
         """Obeys commands, the clock and the disk; called between steps and while training.
@@ -244,16 +236,6 @@ class RunContext:
                 f"Less than {self.settings.min_free_megabytes} MB are free under {self.workspace.root}.",
                 f"Free some space, then: experimenter resume {self.record.id}",
             )
-
-
-def _write_answer(answer: Answer) -> dict[str, Any]:
-    return {"refused": isinstance(answer, Refusal), "answer": answer.model_dump(mode="json")}
-
-
-def _read_answer(question: Question, stored: Any) -> Answer:
-    if stored["refused"]:
-        raise PlannerRefused(f"The planner refused {question.kind}: {stored['answer']['reason']}")
-    return question.answer_type.model_validate(stored["answer"])
 
 
 def read_many(kind: Any, values: Sequence[Any]) -> tuple[Any, ...]:

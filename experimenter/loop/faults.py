@@ -14,11 +14,13 @@ def raise_from(result: JobResult) -> NoReturn:
     raise error_kind(result.error)(result.message, result.hint)
 
 
-def error_kind(name: str) -> type[errors.ExperimenterError]:
-    """The class of that name in our tree; TrainingFault for any other word."""
+def error_kind(
+    name: str, otherwise: type[errors.ExperimenterError] = errors.TrainingFault
+) -> type[errors.ExperimenterError]:
+    """The class of that name in our tree; ``otherwise`` for any other word."""
     kind = getattr(errors, name, None)
     known = isinstance(kind, type) and issubclass(kind, errors.ExperimenterError)
-    return kind if known else errors.TrainingFault  # type: ignore[return-value]
+    return kind if known else otherwise  # type: ignore[return-value]
 
 
 def raise_for_environment(result: JobResult, design: Design, target: EnvSpec) -> None:

@@ -20,7 +20,7 @@ from experimenter.loop.pace import Pace, pace_of
 from experimenter.loop.plan import Plan, affordable, cost, rungs
 from experimenter.records import Budget
 
-__all__ = ["Batch", "Case", "batches", "cases", "forecast", "judged_steps"]
+__all__ = ["Batch", "Case", "batches", "cases", "forecast", "judged_steps", "searched"]
 
 # Of a run, and of each of its trials and arms, beside training and judging: processes, checks, the report.
 _RUN_SECONDS: Final = 3.0
@@ -107,6 +107,16 @@ def batches(plan: Plan, controls: Sequence[str], *, aimed: bool) -> tuple[Batch,
         "random": (*search, Batch(k, plan.reserve // k, judged=k)),
     }
     return (*search, confirm, *(batch for name in controls for batch in arms[name]))
+
+
+def searched(plan: Plan) -> int:
+    """Trials of a search that uses all of its steps, the native design's included."""
+    left, candidates, trials = plan.search_limit, 1, 0
+    while candidates:
+        trials += 1
+        left -= cost(candidates, plan.design_steps, plan.chunk_steps) + plan.check_allowance(candidates)
+        candidates = affordable(left, plan)
+    return trials
 
 
 def _search(plan: Plan, *, aimed: bool) -> tuple[Batch, ...]:

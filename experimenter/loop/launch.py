@@ -15,7 +15,7 @@ from typing import Final
 
 from experimenter.errors import ExperimenterError, RunLocked
 from experimenter.events import Event
-from experimenter.execution.local import worker_environment
+from experimenter.execution.local import runner_environment
 from experimenter.loop.commands import budget_flags, settle_old_commands
 from experimenter.workspace.locks import RunLock
 from experimenter.workspace.records import RunRecord
@@ -81,7 +81,7 @@ def start(root: Path, run_id: str) -> int:
             stdout=log,
             stderr=log,
             cwd=place,
-            env={**worker_environment(), "LANGGRAPH_STRICT_MSGPACK": "true"},
+            env={**runner_environment(), "LANGGRAPH_STRICT_MSGPACK": "true"},
             start_new_session=True,
         )
     _wait_until_up(process, folder)

@@ -23,11 +23,16 @@ from experimenter.errors import BudgetError, ConfigError, UsageError, WorkspaceE
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
+from experimenter.loop.consulting import NOTES, check_planners, expected
 from experimenter.loop.devices import DOCUMENT, choice_for
 from experimenter.loop.faults import raise_from
-from experimenter.loop.forecast import forecast
-from experimenter.loop.plan import affordable, make_plan, nominal_steps
+from experimenter.loop.forecast import forecast, searched
+from experimenter.loop.plan import Plan, affordable, make_plan, nominal_steps
+from experimenter.loop.replaying import ARCHIVE, differences, find_archive
 from experimenter.loop.vectors import keep_choice, vector_job
+from experimenter.planners.archive import Archive
+from experimenter.planners.desk import split_name
+from experimenter.planners.llm.notes import read_notes
 from experimenter.records import Budget, Goal
 from experimenter.workspace.records import RunRecord, new_run_name
 from experimenter.workspace.store import Workspace
@@ -107,20 +112,44 @@ def prepare(
     _check_plugins(settings)
     _check_containment(settings)
     budget = _budget(settings)
-    check(budget, settings.confirm_seeds)
+    check(budget, settings.confirm_seeds, dollars=expected(settings, _plan(budget, settings), 1)[1])
     _check_plan(budget, settings)
+    notes = read_notes(settings.notes)
     with Workspace.open(Path(settings.workspace)) as workspace:
+        archive = _archive(workspace, settings)
         probe_seed = seeds(seed, "probe", 1)[0]
         card, vector = _look_and_choose(env_id, kwargs, judge, settings, probe_seed)
         _check_algorithm(settings, card)
         goal = Goal(wish=wish, environment=card.spec, judge=judge, target=target, budget=budget, seed=seed)
         device = choice_for(settings, card)
+        if archive is not None:
+            device, vector = _as_replayed(archive, device, vector)
         record = _create(workspace, goal, settings, card, run_id, command)
+        workspace.put_document(
+            record.id, NOTES, {"v": 1, "notes": [one.model_dump(mode="json") for one in notes]}
+        )
+        if archive is not None:
+            workspace.put_document(record.id, ARCHIVE, archive.model_dump(mode="json"))
+            for words in differences(archive, record):
+                workspace.emit(record.id, "note", {"words": f"unlike the run that is replayed: {words}"})
         keep_choice(workspace, record.id, vector)
         workspace.put_document(record.id, DOCUMENT, device.model_dump(mode="json"))
         foreseen = _forecast(goal, settings, card)
         workspace.put_document(record.id, "forecast", foreseen.model_dump(mode="json"))
     return Prepared(record, card, foreseen, device, vector)
+
+
+def _archive(workspace: Workspace, settings: Settings) -> Archive | None:
+    name, argument = split_name(settings.planner)
+    return find_archive(workspace, argument) if name == "replay" else None
+
+
+def _as_replayed(archive: Archive, device: DeviceChoice, vector: Choice) -> tuple[DeviceChoice, Choice]:
+    """What the replayed run had chosen by measurement; a device that is not here cannot be had back."""
+    then = device if archive.device is None else type(device).model_validate(archive.device)
+    if then.device != device.device and then.device != "cpu":
+        then = device
+    return then, vector if archive.vector is None else Choice.model_validate(archive.vector)
 
 
 def _look_and_choose(
@@ -169,7 +198,7 @@ def _check_visibility(visibility: str) -> None:
 
 
 def _check_plugins(settings: Settings) -> None:
-    plugins.load("planners", settings.planner)
+    check_planners(settings)
     plugins.load("curricula", settings.curriculum)
     _check_installed(settings.algorithm)
 
@@ -212,15 +241,21 @@ def _check_plan(budget: Budget, settings: Settings) -> None:
 
 
 def _buys_a_trial(steps: int, settings: Settings) -> bool:
-    plan = make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
+    plan = _plan(Budget(env_steps=steps), settings)
     return affordable(plan.search_limit, plan) > 0
 
 
 def _forecast(goal: Goal, settings: Settings, card: EnvCard) -> Forecast:
-    steps = goal.budget.env_steps or nominal_steps()
-    plan = make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
+    plan = _plan(goal.budget, settings)
     controls = control_names(settings.controls)
-    return forecast(plan, goal.budget, settings, card, controls, target=goal.target)
+    tokens, dollars = expected(settings, plan, searched(plan))
+    told = forecast(plan, goal.budget, settings, card, controls, target=goal.target, dollars=dollars)
+    return told.model_copy(update={"tokens": tokens})
+
+
+def _plan(budget: Budget, settings: Settings) -> Plan:
+    steps = budget.env_steps or nominal_steps()
+    return make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
 
 
 def _create(

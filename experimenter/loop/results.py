@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experimenter.envs.records import EnvCard
-from experimenter.errors import Stopped
+from experimenter.errors import ExperimenterError, Stopped
 from experimenter.loop.faults import error_kind
 from experimenter.results import RunResult
 from experimenter.workspace.locks import RunLock
@@ -76,4 +76,4 @@ def raise_failure(found: RunResult) -> None:
     """Raises what made a run fail, as the kind of error that it was; nothing for a run that did not fail."""
     if found.status == "failed":
         name, _, words = found.error.partition(": ")
-        raise error_kind(name)(words or found.error, found.hint)
+        raise error_kind(name, ExperimenterError)(words or found.error, found.hint)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from experimenter.budget import Ledger
 from experimenter.report.facts import card_facts
 from experimenter.report.forecast import forecast_words
 from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el, facts, table
 from experimenter.report.lines import duration, number, percent
+from experimenter.report.money import dollars, ledger_dollars
 from experimenter.report.more import More
 
 __all__ = ["Cost", "apart", "card_section", "costs_section", "currencies"]
@@ -26,14 +28,19 @@ class Cost:
 
 
 def currencies(data: ReportData) -> tuple[Cost, ...]:
-    """Learning steps, active time, tokens, dollars."""
+    """Learning steps, active time, tokens, dollars; the share of dollars is unknown where a price is."""
     spent, budget = data.ledger, data.record.goal.budget
     return (
         _cost("learning steps", spent.env_steps, budget.env_steps, number),
         _cost("active time", spent.seconds, budget.seconds, duration),
         _cost("tokens", spent.tokens, budget.tokens, number),
-        _cost("dollars", spent.dollars, budget.dollars, lambda value: f"{value or 0:.2f}"),
+        _dollars(spent, budget.dollars),
     )
+
+
+def _dollars(spent: Ledger, limit: float | None) -> Cost:
+    share = spent.dollars / limit if limit and not spent.unpriced_tokens else None
+    return Cost("dollars", ledger_dollars(spent), "no limit" if limit is None else dollars(limit), share)
 
 
 def _cost(name: str, spent: float, limit: float | None, words: Callable[[float], str]) -> Cost:

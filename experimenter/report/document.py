@@ -16,8 +16,10 @@ from experimenter.report.knowledge import evidence_words, success_words, testimo
 from experimenter.report.lines import interval_words, number, percent, signed, trial_line, without_kind
 from experimenter.report.markdown import bullet, code, fenced, heading, md_table, plain
 from experimenter.report.more import More
+from experimenter.report.planner import planner_document
 from experimenter.report.reproduce import command_words, hash_facts, run_facts, seed_facts
 from experimenter.report.search import notable_trials
+from experimenter.report.success import success_document
 from experimenter.report.traces import paid
 from experimenter.report.wording import component_words
 
@@ -33,10 +35,12 @@ def document(data: ReportData, more: More) -> str:
         *_verdict(data),
         *_arms(data),
         *_films(more),
+        *success_document(data),
         *_design(data),
         *_components(data),
         *_search(data),
         *_discards(data),
+        *planner_document(data),
         *_knowledge(data, more),
         *_costs(data, more),
         *_reproduce(data, more),
@@ -205,7 +209,7 @@ def _knowledge(data: ReportData, more: More) -> Iterator[str]:
 
 def _costs(data: ReportData, more: More) -> Iterator[str]:
     yield heading(2, "Costs")
-    rows = [(one.name, one.spent, one.limit, percent(one.share)) for one in currencies(data)]
+    rows = [(one.name, plain(one.spent), plain(one.limit), percent(one.share)) for one in currencies(data)]
     yield md_table(("currency", "used", "budget", "of it"), rows, figures=(1, 2, 3))
     yield md_table(("steps apart", "count", "what they are"), apart(data, more), figures=(1,))
 

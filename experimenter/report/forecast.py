@@ -25,6 +25,8 @@ def forecast_words(forecast: Forecast) -> str:
         words += f", about {_judging(forecast)} to judge"
     if forecast.seconds is not None:
         words += f", about {_time(forecast.seconds, forecast.seconds_low, forecast.seconds_high)}"
+    if forecast.tokens:
+        words += f", about {number(rounded(forecast.tokens))} tokens of language models"
     if forecast.dollars is None:
         words += ", at an unknown price"
     elif forecast.dollars:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +12,10 @@ from experimenter.budget import Forecast, Ledger
 from experimenter.envs.records import EnvCard
 from experimenter.envs.vectors.kinds import Choice
 from experimenter.records import Arm, Comparison, Json, Lesson, Training, Trial
-from experimenter.results import Earlier, RunResult, earlier_confirmations
+from experimenter.report.planning import planning
+from experimenter.results import Earlier, Planning, RunResult, earlier_confirmations
+from experimenter.success import SHARES, TEST, SuccessShares, WordedTest, read_shares, read_test
+from experimenter.workspace.exchanges import Exchange
 from experimenter.workspace.records import RunRecord
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ArmStory", "ReportData", "gather"]
 
 T = TypeVar("T")
+_MOST_EXCHANGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class ArmStory:
 class ReportData:
     """All of a report's figures. ``missing`` says in words what a finished run would have.
 
-    ``earlier`` are confirmations whose winner a later one replaced.
+    ``earlier`` are confirmations whose winner a later one replaced. ``said`` are the first exchanges of a run whose
+    planner asks somebody.
     """
 
     record: RunRecord
@@ -51,6 +56,10 @@ class ReportData:
     ledger: Ledger
     missing: tuple[str, ...]
     vector: Choice | None = None
+    planning: Planning | None = None
+    said: tuple[Exchange, ...] = ()
+    success_test: WordedTest | None = None
+    success_shares: SuccessShares | None = None
 
     @property
     def winner(self) -> ArmStory | None:
@@ -82,6 +91,8 @@ def gather(workspace: Workspace, run_id: str) -> ReportData:
     arms = _arms(workspace, documents)
     names = sorted(name for name in documents if name.startswith("comparison:"))
     compared = [_read(Comparison.model_validate, documents[name]) for name in names]
+    exchanges = workspace.exchanges(record.id)
+    planned = planning(exchanges, trials)
     references = {trial.id for trial in trials} | {f"{record.id}/{trial.id}" for trial in trials}
     return ReportData(
         record=record,
@@ -97,6 +108,10 @@ def gather(workspace: Workspace, run_id: str) -> ReportData:
         ledger=workspace.ledger(record.id),
         missing=_missing(record, result, card, arms, trials),
         vector=_read(Choice.model_validate, documents.get("vector")),
+        success_test=read_test(documents.get(TEST)),
+        success_shares=read_shares(documents.get(SHARES)),
+        planning=planned,
+        said=exchanges[:_MOST_EXCHANGES] if planned is not None and planned.questions else (),
     )
 
 

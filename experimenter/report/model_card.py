@@ -16,6 +16,7 @@ from experimenter.report.gather import ReportData
 from experimenter.report.lines import interval_words, number, percent
 from experimenter.report.markdown import bullet, code, fenced, heading, md_table, plain
 from experimenter.report.more import More, shown_policy
+from experimenter.report.planned import SCRIPTED, is_scripted, models_words
 from experimenter.report.reproduce import command_words, run_facts
 from experimenter.report.text import safe_text
 
@@ -169,6 +170,8 @@ def _training(data: ReportData, more: More, design: Design, training: Training) 
             yield fenced(phase.reward.source, "python")
             yield "The policy does not need the program any more."
     yield f"The search behind it took {number(data.ledger.env_steps)} learning steps in {len(data.trials)} trials."
+    if data.planning is not None and (models := models_words(data.planning)):
+        yield f"Language models took part in planning it. {plain(models)}"
     yield md_table(("steps apart", "count", "what they are"), apart(data, more), figures=(1,))
 
 
@@ -214,6 +217,8 @@ def _limitations(data: ReportData) -> Iterator[str]:
     ]
     if seeds:
         found.append(f"{seeds} training seeds show large effects only; indistinguishable is not equal.")
+    if data.planning is not None and is_scripted(data.planning):
+        found.append(SCRIPTED)
     if data.winner is None:
         found.append("It was never confirmed on fresh seeds.")
     yield bullet(found)

@@ -16,8 +16,10 @@ from experimenter.report.gather import ReportData
 from experimenter.report.html import Html, el
 from experimenter.report.knowledge import knowledge_section
 from experimenter.report.more import More
+from experimenter.report.planner import planner_section
 from experimenter.report.reproduce import reproduce_section
 from experimenter.report.search import search_section
+from experimenter.report.success import success_section
 from experimenter.report.verdict import curves_section, verdict_section
 
 __all__ = ["page"]
@@ -53,10 +55,12 @@ def page(data: ReportData, more: More) -> str:
         verdict_section(data),
         curves_section(data),
         films_section(more.films),
+        success_section(data),
         program_section(data),
         components_section(data),
         search_section(data),
         discards_section(data),
+        planner_section(data),
         knowledge_section(data, more),
         costs_section(data, more),
         card_section(data),

@@ -28,14 +28,25 @@ class Exchanges(Part):
     """The archive of everything that was asked."""
 
     def exchange(self, question_id: str) -> Json | None:
-        """The stored answer to a question, or ``None``."""
-        row = self._database.row("SELECT answer FROM exchanges WHERE id = ?", (question_id,))
+        """The stored answer to a question, or ``None``, also where there was none for now."""
+        row = self._database.row("SELECT answer FROM exchanges WHERE id = ? AND passing = 0", (question_id,))
         return None if row is None else decode(row[0], f"row {question_id} of table exchanges")
 
     def put_exchange(
-        self, run: str, question_id: str, kind: str, question: Json, answer: Json, usage: Json
+        self,
+        run: str,
+        question_id: str,
+        kind: str,
+        question: Json,
+        answer: Json,
+        usage: Json,
+        *,
+        passing: bool = False,
     ) -> bool:
-        """Archives an exchange. The first answer stays: returns false, changing nothing, when there is one."""
+        """Archives an exchange. The first answer stays: returns false, changing nothing, when there is one.
+
+        Only what was archived as ``passing`` (no answer for now) is replaced by whatever comes later.
+        """
         what = f"exchange {question_id}"
         row = (
             question_id,
@@ -45,14 +56,24 @@ class Exchanges(Part):
             encode(answer, what),
             encode(usage, what),
             now(),
+            int(passing),
         )
         with self._database.transaction() as connection:
+            connection.execute("DELETE FROM exchanges WHERE id = ? AND passing = 1", (question_id,))
             done = connection.execute(
-                "INSERT INTO exchanges (id, run, kind, question, answer, usage, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO exchanges (id, run, kind, question, answer, usage, at, passing)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",
                 row,
             )
             return done.rowcount == 1
+
+    def asked(self, run: str, kind: str) -> int:
+        """How many questions of a kind a run has had answered."""
+        row = self._database.row(
+            "SELECT COUNT(*) FROM exchanges WHERE run = ? AND kind = ? AND passing = 0", (run, kind)
+        )
+        return int(row[0]) if row else 0
 
     def exchanges(self, run: str) -> tuple[Exchange, ...]:
         """Everything that a run asked, the oldest first."""

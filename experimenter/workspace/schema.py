@@ -108,4 +108,19 @@ _SECOND: Final[Migration] = (
     )""",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND)
+# Calls of language models, each kept before its reply is used, so that none is paid for twice.
+_THIRD: Final[Migration] = (
+    """CREATE TABLE calls (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs(id),
+        id TEXT NOT NULL,
+        question TEXT NOT NULL,
+        value TEXT NOT NULL,
+        at TEXT NOT NULL,
+        UNIQUE (run, id)
+    )""",
+    # A refusal that a passing fault brought about: the run went on without, and may ask again when it is resumed.
+    "ALTER TABLE exchanges ADD COLUMN passing INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND, _THIRD)

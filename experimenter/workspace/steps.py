@@ -14,7 +14,7 @@ from experimenter.workspace.journal import write_lesson, write_skill, write_test
 from experimenter.workspace.log import append
 from experimenter.workspace.rows import Part, decode, encode, now, read
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "add_spend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Steps(Part):
                 "INSERT INTO steps (id, run, kind, value, spend, at) VALUES (?, ?, ?, ?, ?, ?)",
                 (step, run, kind, rows.value, rows.spend, now()),
             )
-            _add_spend(connection, run, spend)
+            add_spend(connection, run, spend)
             append(connection, run, [_of_step(event, step) for event in events])
             _write(connection, run, rows)
         return True
@@ -84,7 +84,7 @@ class Steps(Part):
     def spend(self, run: str, delta: Ledger) -> None:
         """Adds to what a run has spent, outside any step."""
         with self._database.transaction() as connection:
-            _add_spend(connection, run, delta)
+            add_spend(connection, run, delta)
 
     def ledger(self, run: str) -> Ledger:
         """Everything a run has spent so far."""
@@ -124,7 +124,8 @@ def _of_step(event: NewEvent, step: str) -> NewEvent:
     return event if event.step else event.model_copy(update={"step": step})
 
 
-def _add_spend(connection: sqlite3.Connection, run: str, delta: Ledger) -> None:
+def add_spend(connection: sqlite3.Connection, run: str, delta: Ledger) -> None:
+    """Adds to a run's ledger within the transaction that ``connection`` is in."""
     row = connection.execute("SELECT value FROM ledgers WHERE run = ?", (run,)).fetchone()
     before = Ledger() if row is None else read(Ledger, row[0], f"row {run} of table ledgers")
     connection.execute(

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from experimenter.workspace.calls import Calls
 from experimenter.workspace.commands import Commands
 from experimenter.workspace.database import Database
 from experimenter.workspace.exchanges import Exchanges
@@ -24,7 +25,7 @@ from experimenter.workspace.vectors import Vectors
 __all__ = ["FILE", "Command", "FoundTrial", "RunRecord", "Workspace", "new_run_name"]
 
 
-class Workspace(Keeping, Steps, Log, Exchanges, Commands, Vectors):
+class Workspace(Keeping, Steps, Log, Exchanges, Calls, Commands, Vectors):
     """An open workspace. Several processes may hold it open at once; a context manager."""
 
     def __init__(self, root: Path, database: Database) -> None:

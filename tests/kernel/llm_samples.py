@@ -191,6 +191,9 @@ def questions():
             **asked, lever="reward", attempts=HISTORY[1:4], baseline=HISTORY[0], effect=0.39, target=0.9
         ),
         "write_success_test": WriteSuccessTest(**asked),
+        "write_success_test_repair": WriteSuccessTest(
+            **asked, failed=TEST, error="It was met in 3 of 20 episodes of random actions."
+        ),
         "choose_lever": ChooseLever(card=ROOM, available=("reward", "environment"), history=HISTORY),
     }
 
@@ -243,6 +246,7 @@ REPLIES = {
         {"sentence": "First times  help.", "keep_skill": True, "skill_description": "Fetches the key."}
     ],
     "write_success_test": [fenced(TEST)],
+    "write_success_test_repair": [fenced(TEST.replace("> 0.0", "> 0.5"))],
     "choose_lever": [{"reason": "flooding", "lever": "reward"}],
 }
 """Valid replies to each question, call by call."""

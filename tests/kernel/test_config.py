@@ -134,7 +134,31 @@ def test_settings_are_frozen_flat_and_survive_json() -> None:
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
     with pytest.raises(ValueError, match="frozen"):
         settings.designs = 4  # type: ignore[misc]
-    assert all(not isinstance(getattr(settings, name), (dict, list, tuple)) for name in NAMES)
+    for name in NAMES:
+        value = getattr(settings, name)
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+        assert all(isinstance(part, str) for part in parts), name
+
+
+def test_tables_are_read_from_files_and_variables_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "experimenter.toml").write_text('notes = "be quick"\n[aliases]\nfast = "ollama:llama3.1"\n')
+    monkeypatch.setenv("EXPERIMENTER_ROUTES", "choose_lever=search; reflect = llm")
+    settings = load_settings({"models": ["judge=fast"]}, directory=tmp_path).settings
+    assert settings.aliases == {"fast": "ollama:llama3.1"}
+    assert settings.routes == {"choose_lever": "search", "reflect": "llm"}
+    assert settings.models == {"judge": "fast"}
+    assert settings.notes == ("be quick",)
+
+
+@pytest.mark.parametrize("wrong", ["choose_lever", "=search", "choose_lever="])
+def test_a_table_that_is_none_is_refused_by_its_origin(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERIMENTER_ROUTES", wrong)
+    with pytest.raises(ConfigError, match=r"EXPERIMENTER_ROUTES.*name=value"):
+        load_settings({}, directory=tmp_path)
 
 
 def test_no_heavy_library_is_imported_by_the_configuration() -> None:

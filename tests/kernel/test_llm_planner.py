@@ -15,7 +15,7 @@ from experimenter.planners.llm.enqueue import Enqueued
 from experimenter.planners.llm.faults import ModelFault
 from experimenter.planners.llm.names import ROLES, parse_model
 from experimenter.planners.llm.planner import ROLES_OF, LLMPlanner
-from experimenter.planners.llm.route import Routed, parse_routes
+from experimenter.planners.llm.route import DEFAULT_ROUTES, Routed, check_routes
 from experimenter.planners.llm.scripted import ScriptedAnswer, ScriptedClient
 from experimenter.planners.search.planner import SearchPlanner
 from experimenter.questions import (
@@ -271,10 +271,20 @@ def test_a_model_that_fails_or_declines_is_a_typed_refusal() -> None:
     def keyless(role):
         raise ModelFault("There is no key.", kind="no_key")
 
-    found = LLMPlanner(keyless).consult(SAMPLES["choose_lever"])
-    assert "There is no key. Set it" in found.answer.reason and found.usage()["faults"] == [
-        "no_key: There is no key."
-    ]
+    with pytest.raises(ModelFault, match=r"There is no key\. Set it"):
+        LLMPlanner(keyless).consult(SAMPLES["choose_lever"])
+
+
+@pytest.mark.parametrize("kind", ["bad_key", "no_key", "unknown_model"])
+@pytest.mark.parametrize("name", ["choose_lever", "write_rewards"])
+def test_what_only_a_person_can_put_right_ends_the_run_instead_of_being_answered_by_somebody_else(
+    kind: str, name: str
+) -> None:
+    client = ScriptedClient([ScriptedAnswer(kind=name, fault=kind)])
+    main = LLMPlanner(lambda role: client)
+    with pytest.raises(ModelFault) as caught:
+        Routed(main, SearchPlanner()).consult(SAMPLES[name])
+    assert caught.value.kind == kind
 
 
 def test_each_role_is_played_by_its_own_model_opened_once() -> None:
@@ -377,9 +387,12 @@ def test_a_service_in_trouble_leads_to_the_search_planner_which_says_so() -> Non
 def test_hyperparameters_go_to_search_unless_they_are_routed_elsewhere() -> None:
     question = SAMPLES["choose_hyperparameters"]
     main = planner({question.kind: REPLIES[question.kind]})
-    usual = Routed(main, SearchPlanner())
-    assert usual.answer(question) == SearchPlanner().answer(question) and not main.log.calls
-    chosen = Routed(main, SearchPlanner(), routes=parse_routes(("choose_hyperparameters=llm",)))
+    searched = Routed(main, SearchPlanner(), routes={"choose_hyperparameters": "search"})
+    assert searched.answer(question) == SearchPlanner().answer(question) and not main.log.calls
+    enqueued = {"enqueued": Enqueued(main, SearchPlanner())}
+    usual = Routed(main, SearchPlanner(), enqueued, DEFAULT_ROUTES)
+    assert usual.planner_for(question.kind).name == "enqueued"
+    chosen = Routed(main, SearchPlanner(), routes={"choose_hyperparameters": "llm"})
     assert chosen.answer(question) == answered("choose_hyperparameters")
     assert usual.planner_for("choose_lever") is main and chosen.planner_for("write_rewards") is main
 
@@ -412,9 +425,7 @@ def test_a_refusal_by_both_gives_both_reasons() -> None:
 
 def test_routes_are_checked_by_name() -> None:
     with pytest.raises(ConfigError, match="choose_lever"):
-        parse_routes(("choose_leaver=search",))
-    with pytest.raises(ConfigError, match="KIND=PLANNER"):
-        parse_routes(("choose_lever",))
+        check_routes({"choose_leaver": "search"})
     with pytest.raises(ConfigError, match="no planner 'serch'"):
         Routed(planner({}), SearchPlanner(), routes={"choose_lever": "serch"})
     check_planner(Routed(planner({}), SearchPlanner()))

@@ -138,7 +138,7 @@ def flooded(question):
             tuple(SkillSummary(name=n, requires=names, gives=names) for n in names) if is_summary else names
         )
     if getattr(question, "failed", None) is not None:
-        everything["failed"] = program("failed", source)
+        everything["failed"] = source if isinstance(question.failed, str) else program("failed", source)
     known = {key: value for key, value in everything.items() if key in type(question).model_fields}
     return question.model_copy(update=known)
 

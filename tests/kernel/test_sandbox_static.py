@@ -158,9 +158,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_parser_bombs_are_refused_quickly(name):
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(BOMBS[name])
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_a_huge_source_is_refused_without_looking_at_it():

@@ -241,7 +241,7 @@ def test_a_row_that_does_not_validate_names_table_and_row(workspace: Path) -> No
                 read()
 
 
-@pytest.mark.parametrize("release", ["workspace_v1", "workspace_v2"])
+@pytest.mark.parametrize("release", ["workspace_v1", "workspace_v2", "workspace_v3"])
 def test_the_fixture_of_every_release_opens(tmp_path: Path, release: str) -> None:
     root = tmp_path / "copy"
     shutil.copytree(FIXTURES / release, root)
@@ -263,5 +263,8 @@ def test_the_fixture_of_every_release_opens(tmp_path: Path, release: str) -> Non
             assert store.testimonies() == ()
         else:
             assert store.testimonies() == (a_testimony(),)
+            paid = 120 if release == "workspace_v3" else 0
+            assert (store.ledger("balance").tokens, len(store.calls("balance"))) == (paid, paid // 120)
+            assert store.exchange("q2") is None, "there was no answer for now"
             (vector,) = store.vector_store("hash").vectors("tiny-1-2")
             assert (vector.item, vector.vector.tolist()) == ("lesson:lesson_0", pytest.approx([0.6, -0.8]))

@@ -112,6 +112,30 @@ def test_new_events_appear_by_themselves(workspace: Path) -> None:
     _drive(_two_runs(workspace), steps)
 
 
+def test_it_says_whom_a_running_run_waits_for(workspace: Path) -> None:
+    async def steps(app: ExperimenterApp, pilot: Pilot[None]) -> None:
+        def spent() -> str:
+            return str(app.query_one("#spent", Static).render())
+
+        asked = {"kind": "write_rewards", "model": f"openai:{HOSTILE}"}
+        with Workspace.open(workspace) as store:
+            store.set_status("second_run", "running")
+            with RunLock(workspace / "runs" / "second_run") as lock:
+                store.emit("second_run", "model.asked", asked)
+                await _until(pilot, lambda: "waiting for the model (openai:<script>" in spent())
+                assert "write_rewards) " in spent() and "450,000 of 1,000,000 steps" in spent()
+                store.emit("second_run", "model.answered", {"words": "openai answered write_rewards"})
+                await _until(pilot, lambda: "waiting" not in spent())
+                store.emit("second_run", "model.asked", asked)
+                await _until(pilot, lambda: "waiting" in spent())
+                lock.release()
+            await _until(pilot, lambda: "waiting" not in spent())
+        log = [line.text for line in app.query_one(RichLog).lines]
+        assert any(line.endswith("openai answered write_rewards") for line in log)
+
+    _drive(_two_runs(workspace), steps)
+
+
 def test_r_writes_the_report(workspace: Path) -> None:
     async def steps(app: ExperimenterApp, pilot: Pilot[None]) -> None:
         await pilot.press("r")

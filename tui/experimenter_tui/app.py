@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Header, RichLog, Static
 
+from experimenter.cli.waiting import Waiting
 from experimenter.errors import ExperimenterError
 from experimenter.loop.asking import Kind, ask
 from experimenter.report.text import safe_text
@@ -71,6 +72,7 @@ class ExperimenterApp(App[None]):
         self.root = root
         self.shown: str | None = None
         self._after = 0
+        self._waiting: Waiting | None = None
         self._reading = False
 
     def compose(self) -> ComposeResult:
@@ -94,8 +96,8 @@ class ExperimenterApp(App[None]):
     def _look(self) -> None:
         if not self._reading:
             self._reading = True
-            shown, after = self.shown, self._after
-            self._in_thread(lambda: ViewRead(read_view(self.root, shown, after)))
+            shown, after, waiting = self.shown, self._after, self._waiting
+            self._in_thread(lambda: ViewRead(read_view(self.root, shown, after, waiting)))
 
     def _in_thread(self, work: Callable[[], Message]) -> None:
         """Runs ``work`` in a thread, which posts its message, or the error's words."""
@@ -114,7 +116,7 @@ class ExperimenterApp(App[None]):
         if self.shown not in (None, view.shown):
             self._look()  # read for the run that was in view before
             return
-        self.shown, self._after = view.shown, view.after
+        self.shown, self._after, self._waiting = view.shown, view.after, view.waiting
         _fill(self._table("runs"), view.runs)
         _fill(self._table("trials"), view.trials)
         for line in view.lines:
@@ -130,7 +132,7 @@ class ExperimenterApp(App[None]):
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         chosen = event.row_key.value
         if event.data_table.id == "runs" and chosen is not None and chosen != self.shown:
-            self.shown, self._after = chosen, 0
+            self.shown, self._after, self._waiting = chosen, 0, None
             self.query_one(RichLog).clear()
             self._look()
 

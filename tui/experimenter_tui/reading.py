@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from experimenter.cli.progress import event_words
 from experimenter.cli.runs import status_of
 from experimenter.cli.tables import spent_words
+from experimenter.cli.waiting import Waiting, waiting_after
 from experimenter.loop.results import own_runs
 from experimenter.report.lines import number, percent, trial_line
 from experimenter.report.text import clip, safe_text
+from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
 __all__ = ["RUN_COLUMNS", "TRIAL_COLUMNS", "View", "read_view"]
@@ -22,7 +25,10 @@ Rows = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Rows and lines, already safe to show. ``lines`` are the shown run's events after ``after``."""
+    """Rows and lines, already safe to show. ``lines`` are the shown run's events after ``after``.
+
+    ``waiting`` is the question that the run's last event left without an answer; ``spent`` says so too.
+    """
 
     runs: Rows
     shown: str | None
@@ -30,10 +36,14 @@ class View:
     lines: tuple[str, ...]
     after: int
     spent: str
+    waiting: Waiting | None = None
 
 
-def read_view(root: Path, shown: str | None, after: int) -> View:
-    """The workspace as it is now; ``shown`` is the run in view (the newest one when ``None``)."""
+def read_view(root: Path, shown: str | None, after: int, waiting: Waiting | None = None) -> View:
+    """The workspace as it is now; ``shown`` is the run in view (the newest one when ``None``).
+
+    ``waiting`` is what was waited for when the events up to ``after`` were read.
+    """
     with Workspace.open(root, create=False) as store:
         records = own_runs(store)
         runs = tuple(
@@ -49,17 +59,29 @@ def read_view(root: Path, shown: str | None, after: int) -> View:
         chosen = next((record for record in records if record.id == shown), records[0] if records else None)
         if chosen is None:
             return View(runs, None, (), (), 0, "no run yet")
-        events = store.events(chosen.id, after if chosen.id == shown else 0)
+        same = chosen.id == shown
+        events = store.events(chosen.id, after if same else 0)
+        waiting = waiting if same and after else None
+        for event in events:
+            waiting = waiting_after(waiting, event.kind, event.data, event.at)
         words = [(event.at[11:19], event_words(event.kind, event.data)) for event in events]
-        last = max((event.seq for event in events), default=after if chosen.id == shown else 0)
+        last = max((event.seq for event in events), default=after if same else 0)
         return View(
             runs=runs,
             shown=chosen.id,
             trials=_trials(store, chosen.id),
             lines=tuple(safe_text(f"{at}  {text}") for at, text in words if text),
             after=last,
-            spent=spent_words(store.ledger(chosen.id), chosen.goal.budget),
+            spent=_spent(store, chosen, waiting),
+            waiting=waiting,
         )
+
+
+def _spent(store: Workspace, record: RunRecord, waiting: Waiting | None) -> str:
+    """What was spent; before it, of a run that goes on, whom it waits for."""
+    spent = spent_words(store.ledger(record.id), record.goal.budget)
+    goes_on = waiting is not None and status_of(store, record) in ("running", "paused")
+    return f"{waiting.words(datetime.now(UTC))} · {spent}" if goes_on and waiting is not None else spent
 
 
 def _trials(store: Workspace, run: str) -> Rows:

@@ -14,8 +14,10 @@ from experimenter.loop.context import RunContext
 from experimenter.loop.keeping import keep
 from experimenter.loop.lineage import replayed
 from experimenter.loop.state import LoopState
+from experimenter.loop.success_shares import measure_success
 from experimenter.loop.view import champion, target
 from experimenter.records import Arm, Candidate, Comparison, Trial
+from experimenter.report.planning import planning
 from experimenter.results import (
     Best,
     ControlResult,
@@ -27,6 +29,7 @@ from experimenter.results import (
 
 
 def conclude(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
+    measure_success(runtime.context)
     finish(runtime.context, state.get("ended", ""))
     return {}
 
@@ -82,6 +85,7 @@ def _compare(ctx: RunContext, control: str) -> Comparison:
 def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Comparison]) -> RunResult:
     trials, best = ctx.trials(), _best(ctx)
     ledger = ctx.ledger()
+    planned = planning(ctx.workspace.exchanges(ctx.run), trials)
     return RunResult.model_validate(
         {
             "run": ctx.run,
@@ -101,6 +105,7 @@ def _result(ctx: RunContext, why: str, status: str, comparisons: dict[str, Compa
             "trials": len(trials),
             "discarded": sum(1 for item in _candidates(trials) if item.discarded),
             "containment": _containment(trials),
+            "planning": None if planned is None else planned.model_dump(),
         }
     )
 

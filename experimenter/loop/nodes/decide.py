@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from experimenter.errors import ExperimenterError
+from experimenter.errors import PlannerRefused
 from experimenter.events import NewEvent
+from experimenter.loop.consulting import words_are_spent
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.plan import affordable
 from experimenter.loop.state import LoopState
@@ -43,6 +44,8 @@ def _why_end(ctx: RunContext, confirmed: int) -> str:
         return "the target was reached in the search"
     if ctx.search_time_is_over():
         return "the search's half of the time is used"
+    if (spent := words_are_spent(ctx.workspace, ctx.run, ctx.budget)) is not None:
+        return f"the planner cannot be asked any more: {spent}"
     if affordable(search_steps_left(ctx), ctx.plan) == 0:
         return "the search's share of the steps is used"
     if confirmed == 0 and _still_improving(ctx):
@@ -75,6 +78,6 @@ def _still_improving(ctx: RunContext) -> bool:
         return False
     try:
         answer = ctx.ask(ReadCurve(points=best[1].training.curve, target=target(ctx)))
-    except ExperimenterError:
+    except PlannerRefused:
         return False
     return isinstance(answer, CurveReading) and answer.state == "improving"

@@ -11,12 +11,15 @@ from experimenter.events import NewEvent
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.nodes.recall import recalled
 from experimenter.loop.state import LoopState
+from experimenter.loop.success import propose_success_test
 from experimenter.loop.view import run_view
 from experimenter.records import Task
 
 
 def propose(state: LoopState, runtime: Runtime[RunContext]) -> LoopState:
     ctx, cycle = runtime.context, state["cycle"]
+    if cycle == 0:
+        propose_success_test(ctx)
     found = ctx.once("propose", cycle, lambda: _propose(ctx, cycle))
     return {"ended": "" if found["task"] else "out of ideas"}
 

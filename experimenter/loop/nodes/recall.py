@@ -10,6 +10,7 @@ from experimenter.errors import ExperimenterError
 from experimenter.events import NewEvent
 from experimenter.knowledge import lesson_items, method_items, skill_items
 from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.replaying import replayed_recall
 from experimenter.loop.state import LoopState
 from experimenter.methods import methods
 from experimenter.records import Lesson, MemoryItem, MemoryQuery, Recalled, Recollection, Trial
@@ -46,7 +47,9 @@ def _read(stored: object) -> Recollection:
 
 def _recall(ctx: RunContext, cycle: int) -> Outcome:
     found, words = Recollection(), ""
-    if ctx.memory is not None:
+    if (before := replayed_recall(ctx.workspace, ctx.run, cycle)) is not None:
+        found, words = _read(before), "what the replayed run recalled"
+    elif ctx.memory is not None:
         try:
             found = _search(ctx, cycle)
         except ExperimenterError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from experimenter.errors import ExperimenterError
+from experimenter.errors import PlannerRefused
 from experimenter.events import NewEvent
 from experimenter.identity import digest
 from experimenter.loop.context import Outcome, RunContext
@@ -78,7 +78,7 @@ def _lesson(ctx: RunContext, trial: Trial) -> tuple[Lesson | None, tuple[NewEven
     )
     try:
         answer = ctx.ask(question)
-    except ExperimenterError as refusal:
+    except PlannerRefused as refusal:
         return None, (NewEvent(kind="note", data={"words": str(refusal)}),)
     if not isinstance(answer, Reflection) or answer.sentence is None:
         return None, ()

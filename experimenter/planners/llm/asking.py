@@ -75,6 +75,7 @@ class Talk:
     rejected: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     repairs: int = 0
 
     def __post_init__(self) -> None:

@@ -85,7 +85,8 @@ class Consultation:
 
     ``rejected`` are the errors of replies that were no valid answer, ``repairs`` counts the turns that carried one
     back, ``faults`` are what models failed with, ``notes`` sentences for the person who reads the run (a rung that is
-    missing, a program that was given up, who answered instead).
+    missing, a program that was given up, who answered instead), ``mended`` the hashes of the answer's programs
+    that were repaired before they were handed over.
     """
 
     answer: Answer
@@ -96,6 +97,7 @@ class Consultation:
     notes: tuple[str, ...] = ()
     repairs: int = 0
     prompt: str = ""
+    mended: tuple[str, ...] = ()
 
     def usage(self) -> dict[str, Any]:
         """What the archive keeps beside question and answer; unknown figures are ``None``. Volatile: ``seconds``."""
@@ -120,7 +122,7 @@ class Consultation:
         }
 
     def _remarks(self) -> dict[str, Any]:
-        said = {"faults": list(self.faults), "notes": list(self.notes)}
+        said = {"faults": list(self.faults), "notes": list(self.notes), "mended": list(self.mended)}
         return {key: value for key, value in said.items() if value}
 
     def _used(self) -> list[Usage]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from experimenter.errors import ConfigError
 from experimenter.planners.llm.anthropic import AnthropicClient
 from experimenter.planners.llm.compat import CompatClient
-from experimenter.planners.llm.endpoints import endpoint_for
+from experimenter.planners.llm.endpoints import endpoint_for, speaks_responses
 from experimenter.planners.llm.fallback import FallbackClient
 from experimenter.planners.llm.model import ModelClient, ModelName
 from experimenter.planners.llm.openai import OpenAIClient
@@ -32,7 +32,7 @@ def open_model(
         return ScriptedClient.from_file(Path(name.model))
     wire = Wire(name, endpoint_for(name.provider, environ), limits, surroundings)
     if name.provider == "openai":
-        return OpenAIClient(wire)
+        return OpenAIClient(wire) if speaks_responses(wire.endpoint, environ) else CompatClient(wire)
     return AnthropicClient(wire) if name.provider == "anthropic" else CompatClient(wire)
 
 

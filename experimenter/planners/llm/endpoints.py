@@ -12,7 +12,7 @@ from experimenter.errors import ConfigError
 from experimenter.planners.llm.faults import ModelFault
 from experimenter.planners.llm.secret import Secret
 
-__all__ = ["Endpoint", "endpoint_for"]
+__all__ = ["Endpoint", "endpoint_for", "speaks_responses"]
 
 _OLLAMA_PORT: Final = 11434
 
@@ -52,6 +52,20 @@ def endpoint_for(provider: str, environ: Mapping[str, str] | None = None) -> End
     if key is None:
         raise ModelFault(f"{key_from} is not set, and {provider} needs a key.", kind="no_key")
     return Endpoint(provider, _address(env.get(url_from) or usual, url_from), key, key_from)
+
+
+def speaks_responses(endpoint: Endpoint, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether ``openai:`` is asked by ``responses``: at OpenAI itself, and where EXPERIMENTER_OPENAI_API says so.
+
+    Whatever else stands behind OPENAI_BASE_URL (a proxy, a server of one's own) is asked by ``chat.completions``, which
+    all of them speak. Raises ConfigError for a name that is neither.
+    """
+    env = os.environ if environ is None else environ
+    said = env.get("EXPERIMENTER_OPENAI_API", "").strip() or "auto"
+    if said not in ("auto", "responses", "chat"):
+        raise ConfigError(f"EXPERIMENTER_OPENAI_API is {said!r}.", "Write responses, chat, or auto.")
+    host = urllib.parse.urlsplit(endpoint.base_url).hostname or ""
+    return said == "responses" or (said == "auto" and (host == "openai.com" or host.endswith(".openai.com")))
 
 
 def _compat(env: Mapping[str, str]) -> Endpoint:

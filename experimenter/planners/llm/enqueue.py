@@ -34,6 +34,11 @@ class Enqueued:
     model: Planner
     search: Planner
 
+    def whom(self, kind: str) -> str:
+        """The model that will be asked, where one will be."""
+        whom = getattr(self.model, "whom", None)
+        return str(whom(kind)) if callable(whom) else ""
+
     def answer(self, question: Question) -> Answer:
         return self.consult(question).answer
 
@@ -45,7 +50,7 @@ class Enqueued:
         proposed, found = consulted(self.model, asked), self.search.answer(question)
         if isinstance(proposed.answer, Refusal):
             said = f"No settings were proposed, so all are the planner {self.search.name}'s: {proposed.answer.reason}"
-            return replace(proposed, answer=found, planner=self.name, notes=(*proposed.notes, said))
+            return replace(proposed, answer=found, planner=self.search.name, notes=(*proposed.notes, said))
         first = _settings(proposed.answer)
         others = [] if isinstance(found, Refusal) else [one for one in _settings(found) if one not in first]
         chosen = tuple([*first, *others][: question.count])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from experimenter.planners.llm.faults import FaultKind, ModelFault
+from experimenter.planners.llm.faults import LASTING, FaultKind, ModelFault
 from experimenter.planners.llm.model import (
     Abilities,
     ModelClient,
@@ -21,9 +21,6 @@ Opener = Callable[[ModelName], ModelClient]
 
 _STAY: Final[frozenset[FaultKind]] = frozenset({"bad_request"})
 """Our own mistakes, which the next model would get as well."""
-
-_LASTING: Final[frozenset[FaultKind]] = frozenset({"unknown_model", "bad_key", "no_key"})
-"""Faults that the next question would meet again: such a model is not asked twice."""
 
 
 class FallbackClient:
@@ -74,7 +71,7 @@ class FallbackClient:
         try:
             return client.complete(request, seconds)
         except ModelFault as fault:
-            if fault.kind in _LASTING:
+            if fault.kind in LASTING:
                 self._lasting[name] = fault
             return fault
 

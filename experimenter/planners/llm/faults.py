@@ -8,7 +8,7 @@ from typing import Final, Literal
 from experimenter.errors import ExperimenterError
 from experimenter.planners.llm.model import PassedOver
 
-__all__ = ["RETRIED", "FaultKind", "ModelFault"]
+__all__ = ["LASTING", "RETRIED", "FaultKind", "ModelFault"]
 
 FaultKind = Literal[
     "rate_limited",
@@ -24,6 +24,9 @@ FaultKind = Literal[
     "bad_request",
     "connection",
 ]
+
+LASTING: Final[frozenset[FaultKind]] = frozenset({"unknown_model", "bad_key", "no_key"})
+"""Faults that the next question would meet again, until a person has put them right."""
 
 RETRIED: Final[frozenset[FaultKind]] = frozenset({"rate_limited", "unavailable", "connection"})
 """Faults that often pass by themselves, and that cost nothing to try again."""

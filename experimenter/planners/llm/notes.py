@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Literal
 
+from experimenter.errors import ConfigError
 from experimenter.planners.llm.quoting import inline, quoted
 from experimenter.planners.llm.words import number
 from experimenter.records import Lesson, Record
 
-__all__ = ["Note", "lessons_told", "noted"]
+__all__ = ["Note", "lessons_told", "noted", "read_notes"]
 
 _MOST_LESSONS: Final = 12
 _ONE_NOTE: Final = 6_000
+_LARGEST_FILE: Final = 2_000_000
 
 
 class Note(Record):
@@ -21,6 +24,51 @@ class Note(Record):
     kind: Literal["rule", "hint", "document"] = "hint"
     text: str
     source: str = "the goal"
+
+
+def read_notes(texts: Sequence[str]) -> tuple[Note, ...]:
+    """Notes as a person gives them: ``rule: …`` and ``hint: …``, the path of a text file, or a plain sentence, a hint.
+
+    A file is read here and now, so that what a run was told cannot change under it. Raises ConfigError for one that
+    is not there or no text.
+    """
+    return tuple(_given(text) for text in texts)
+
+
+def _given(text: str) -> Note:
+    kind, colon, rest = text.partition(":")
+    if colon and kind.strip().lower() in ("rule", "hint"):
+        return Note(kind="rule" if kind.strip().lower() == "rule" else "hint", text=rest.strip())
+    if not _looks_like_a_path(text):
+        return Note(text=text.strip())
+    path = Path(text.removeprefix("@")).expanduser()
+    return Note(kind="document", text=_document(path), source=path.name)
+
+
+def _looks_like_a_path(text: str) -> bool:
+    """``@FILE`` always; else what is a file, or is one word with a suffix, as a mistyped name would be."""
+    if text.startswith("@"):
+        return True
+    one_line = text.strip()
+    if "\n" in one_line or len(one_line) > 1_000:
+        return False
+    return Path(one_line).expanduser().is_file() or (" " not in one_line and bool(Path(one_line).suffix))
+
+
+def _document(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(f"The note {path} is larger than 2 MB.", "Give the part that matters.")
+        text = path.read_text(encoding="utf-8")
+    except OSError as cause:
+        raise ConfigError(
+            f"The note {path} cannot be read: {cause.strerror or cause}.", "Check the path."
+        ) from cause
+    except UnicodeDecodeError as cause:
+        raise ConfigError(f"The note {path} is no UTF-8 text.", "Save it as plain text first.") from cause
+    if not text.strip():
+        raise ConfigError(f"The note {path} is empty.", "Leave it out.")
+    return text
 
 
 def noted(notes: Sequence[Note]) -> str:

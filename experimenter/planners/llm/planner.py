@@ -7,21 +7,24 @@ A model that fails, declines or stays wrong is a typed refusal; whoever routes q
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
+from experimenter.config import Settings
 from experimenter.identity import canonical_json
+from experimenter.planners.desk import Desk
 from experimenter.planners.llm import forms, settings
 from experimenter.planners.llm.asking import Asked, Limits, Talk, Unanswered
 from experimenter.planners.llm.calls import CallLog, Consultation, Gate, Kept, Pricing, question_id
-from experimenter.planners.llm.faults import ModelFault
+from experimenter.planners.llm.faults import LASTING, ModelFault
 from experimenter.planners.llm.forms import Form, Idea
 from experimenter.planners.llm.model import ModelClient, ModelName, ModelRequest, Rung
 from experimenter.planners.llm.names import Role
 from experimenter.planners.llm.prices import dollars
 from experimenter.planners.llm.programs import checked_reward, checked_success_test
 from experimenter.planners.llm.prompting import Note, Prompt, is_hidden, one_reward, render
+from experimenter.planners.llm.seeing import by_pairs, has_pictures, with_pictures
 from experimenter.planners.search.curves import read_curve
 from experimenter.questions import (
     Answer,
@@ -75,7 +78,8 @@ class LLMPlanner:
     """``clients`` opens the model of a role, once. ``notes`` are the person's, and are part of every prompt.
 
     ``log`` keeps each call before its reply is used; ``gate`` may forbid a call that would be paid; ``ordinal`` says
-    how many questions of a kind the run asked before, for models that follow a script.
+    how many questions of a kind the run asked before, for models that follow a script. ``images`` shows pictures, where
+    there are any, to models that can see them.
     """
 
     contract: ClassVar[int] = 1
@@ -91,29 +95,59 @@ class LLMPlanner:
     gate: Gate = _allow
     pricing: Pricing = dollars
     ordinal: Callable[[str], int | None] = _unknown
+    images: bool = False
+    models: Mapping[Role, str] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     _rungs: dict[str, Rung] = field(default_factory=dict)
     _open: dict[Role, ModelClient] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, desk: Desk) -> LLMPlanner:
+        """The planner of a run, its models named by the settings. Raises ConfigError."""
+        from experimenter.planners.llm.opening import open_llm
+
+        return open_llm(desk)
+
+    @classmethod
+    def ready(cls, settings: Settings) -> None:
+        """Raises ConfigError or ModelFault where a model's name or key is missing; nothing is sent."""
+        from experimenter.planners.llm.opening import check_models
+
+        check_models(settings)
+
+    def whom(self, kind: str) -> str:
+        """The model that will be asked first, as far as it is known before it is opened."""
+        return self.models.get(ROLES_OF[kind], "") if kind in ROLES_OF else ""
 
     def answer(self, question: Question) -> Answer:
         """The answer alone; ``consult`` says how it came about."""
         return self.consult(question).answer
 
     def consult(self, question: Question) -> Consultation:
-        """Answer or typed refusal, with every call behind it. Raises Stopped, and as ``log`` and ``gate`` do."""
+        """Answer or typed refusal, with every call behind it.
+
+        Raises ModelFault where no further question would fare better until a person has put something right (a key, a
+        model's name), Stopped, and as ``log`` and ``gate`` do.
+        """
         if question.kind not in ROLES_OF:
             return _refused(f"no model is asked {question.kind}.")
-        if (known := _known_already(question)) is not None:
+        seen = self.images and has_pictures(question)
+        if (known := _known_already(question, seen=seen)) is not None:
             return Consultation(known)
         try:
             talk = self._talk(question)
         except ModelFault as fault:
+            if fault.kind in LASTING:
+                raise
             return _refused(str(fault), (f"{fault.kind}: {fault.message}",))
         form = form_of(question)
         prompt = render(question, form.schema if form else None, self.notes)
         try:
-            answer = _answered(question, talk, prompt, form)
+            answer = self._seen(question, talk, form) if seen else None
+            answer = answer or _answered(question, talk, prompt, form)
         except (ModelFault, Unanswered) as cause:
+            if isinstance(cause, ModelFault) and cause.kind in LASTING:
+                raise
             answer = Refusal(reason=str(cause))
         return Consultation(
             answer,
@@ -124,7 +158,31 @@ class LLMPlanner:
             tuple(talk.notes),
             talk.repairs,
             prompt.hash,
+            tuple(talk.mended),
         )
+
+    def _seen(self, question: Question, talk: Talk, form: Form | None) -> Answer | None:
+        """The answer of a model that was shown pictures; ``None`` where it cannot see, which is then noted."""
+        if form is None or not talk.client.abilities.images:
+            return None
+
+        def shown(one: Question) -> Any:
+            pictured = form_of(one)
+            assert pictured is not None, "only typed questions have pictures"
+            prompt = with_pictures(one, render(one, pictured.schema, self.notes))
+            return talk.typed(prompt, pictured.schema, pictured.read)
+
+        try:
+            if not isinstance(question, RankRollouts):
+                return cast(Answer, shown(question))
+            order, compared = by_pairs(question, lambda pair: tuple(shown(pair).order))
+        except ModelFault as fault:
+            if fault.kind != "bad_request":
+                raise
+            talk.notes.append(f"{talk.client.name} takes no pictures; it is asked in words.")
+            return None
+        talk.notes.append(f"{compared} pairs of rollouts were compared by their pictures.")
+        return RolloutRanking(order=order)
 
     def _talk(self, question: Question) -> Talk:
         role = ROLES_OF[question.kind]
@@ -146,8 +204,8 @@ def _refused(reason: str, faults: tuple[str, ...] = ()) -> Consultation:
     return Consultation(Refusal(reason=reason), faults=faults)
 
 
-def _known_already(question: Question) -> Answer | None:
-    """Answers for which no model is needed, or that none could give."""
+def _known_already(question: Question, *, seen: bool) -> Answer | None:
+    """Answers for which no model is needed, or that none could give. ``seen``: there are pictures to show."""
     match question:
         case ReadCurve():
             reading = read_curve(question)
@@ -159,7 +217,7 @@ def _known_already(question: Question) -> Answer | None:
             return Reflection()
         case RankRollouts() if len(question.rollouts) < 2:
             return RolloutRanking(order=tuple(rollout.id for rollout in question.rollouts))
-        case RankRollouts() if not any(rollout.words for rollout in question.rollouts):
+        case RankRollouts() if not seen and not any(rollout.words for rollout in question.rollouts):
             return Refusal(
                 reason="the rollouts are not described in words, so that a model has nothing to judge."
             )
@@ -212,17 +270,22 @@ def _written(question: WriteRewards, talk: Talk, prompt: Prompt, form: Form) -> 
     found: list[RewardProgram] = []
     why = ""
     for index, idea in enumerate(ideas):
+        before = len(talk.rejected)
         asked = one_reward(prompt, told, index, len(ideas), idea.name)
         try:
             source = _code(question, talk, asked, tried)
         except (Unanswered, ModelFault) as cause:
+            if isinstance(cause, ModelFault) and cause.kind in LASTING:
+                raise
             why = str(cause)
             talk.notes.append(f"The program {idea.name} was given up: {why}")
             if isinstance(cause, ModelFault):
                 break
             continue
         tried.add(source)
-        found.append(RewardProgram(name=idea.name, source=source, origin="llm"))
+        program = RewardProgram(name=idea.name, source=source, origin="llm")
+        talk.mended += [program.hash] if len(talk.rejected) > before else []
+        found.append(program)
     if not found:
         raise Unanswered(f"None of {len(ideas)} programs was written. {why}")
     return RewardPrograms(programs=tuple(found))
@@ -233,6 +296,7 @@ def _repaired(question: WriteRewards, talk: Talk, prompt: Prompt) -> Answer:
     assert failed is not None, "asked only of a program that failed"
     source = _code(question, talk, prompt, {failed.source})
     program = RewardProgram(name=failed.name, source=source, origin="llm", parents=(failed.hash,))
+    talk.mended += [program.hash] if talk.rejected else []
     return RewardPrograms(programs=(program,))
 
 

@@ -39,6 +39,7 @@ from experimenter.questions import (
     ReadCurve,
     Reflect,
     WriteRewards,
+    WriteSuccessTest,
 )
 
 __all__ = ["CAPS", "LONGEST", "Note", "Prompt", "is_hidden", "one_reward", "render", "repair_turn"]
@@ -72,7 +73,7 @@ LONGEST: Final[dict[str, int]] = {
     "read_curve": 9_000,
     "rank_rollouts": 37_000,
     "reflect": 51_000,
-    "write_success_test": 33_000,
+    "write_success_test": 58_000,
     "choose_lever": 47_000,
 }
 """Characters of a whole prompt, system text included, whatever the question holds; about a quarter of it in tokens."""
@@ -202,6 +203,8 @@ def _own(question: Question) -> dict[str, str]:
             return _reflect(question)
         case ChooseLever():
             return {"available": _names(question.available)}
+        case WriteSuccessTest():
+            return _failure(question.failed or "", question.error)
     return {}
 
 
@@ -232,8 +235,14 @@ def _rewards(question: WriteRewards) -> dict[str, str]:
         "count": str(question.count),
         "best": _program("best", best),
         "worst": _program("worst", worst),
+        **_failure(failed, question.error),
+    }
+
+
+def _failure(failed: str, error: str) -> dict[str, str]:
+    return {
         "failed": part("failed", quoted(failed, CAPS["failed"])),
-        "error": part("error", quoted(question.error, CAPS["error"])),
+        "error": part("error", quoted(error, CAPS["error"])),
     }
 
 

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final
 
-from experimenter.contracts import Planner
+from experimenter.contracts import Consultant, Planner
 from experimenter.errors import ConfigError, did_you_mean
 from experimenter.planners.llm.calls import Consultation
 from experimenter.questions import QUESTIONS, Answer, Question, Refusal
 
-__all__ = ["DEFAULT_ROUTES", "KINDS", "Consulted", "Routed", "consulted", "parse_routes"]
+__all__ = ["DEFAULT_ROUTES", "KINDS", "Routed", "check_routes", "consulted"]
 
 KINDS: Final = tuple(question.kind for question in QUESTIONS)
-DEFAULT_ROUTES: Final[Mapping[str, str]] = {"choose_hyperparameters": "search"}
-"""A language model choosing hyperparameters was no better than random search without history, and equal with it."""
+DEFAULT_ROUTES: Final[Mapping[str, str]] = {"choose_hyperparameters": "enqueued"}
+"""A language model choosing hyperparameters was no better than random search without history, and equal with it, so
+that search chooses, and what a model proposes is tried first."""
 
 
-@runtime_checkable
-class Consulted(Protocol):
-    """A planner that says how it came to its answer: what the archive keeps as ``usage``."""
-
-    def consult(self, question: Question) -> Consultation: ...
-
-
-def parse_routes(texts: tuple[str, ...]) -> dict[str, str]:
-    """``("choose_lever=search", …)`` as kinds and planners' names. Raises ConfigError (with did-you-mean)."""
-    found: dict[str, str] = {}
-    for text in texts:
-        kind, equals, planner = (part.strip() for part in text.partition("="))
-        if not equals or not planner:
-            raise ConfigError(
-                f"{text!r} is no route.", "Write KIND=PLANNER, for example choose_lever=search."
-            )
+def check_routes(routes: Mapping[str, str]) -> None:
+    """Raises ConfigError (with did-you-mean) for a kind of question that there is not."""
+    for kind in routes:
         if kind not in KINDS:
             hint = did_you_mean(kind, KINDS) or f"There are {', '.join(KINDS)}."
             raise ConfigError(f"There is no question {kind!r}.", hint)
-        found[kind] = planner
-    return found
 
 
 @dataclass
@@ -49,7 +35,6 @@ class Routed:
     """
 
     contract: ClassVar[int] = 1
-    name: ClassVar[str] = "routed"
     notice: ClassVar[str] = (
         "Each kind of question goes to the planner it is routed to; what one refuses, the search planner answers."
     )
@@ -57,19 +42,28 @@ class Routed:
     main: Planner
     fallback: Planner
     others: Mapping[str, Planner] = field(default_factory=dict)
-    routes: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ROUTES))
+    routes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The main planner's: lessons and verdicts name who planned."""
+        return self.main.name
 
     def __post_init__(self) -> None:
+        check_routes(self.routes)
         known = self._planners()
         for kind, name in self.routes.items():
-            if kind not in KINDS:
-                raise ConfigError(f"There is no question {kind!r}.", did_you_mean(kind, KINDS))
             if name not in known:
                 hint = did_you_mean(name, known) or f"There are {', '.join(known)}."
                 raise ConfigError(f"There is no planner {name!r} to route {kind} to.", hint)
 
     def planner_for(self, kind: str) -> Planner:
         return self._planners()[self.routes[kind]] if kind in self.routes else self.main
+
+    def whom(self, kind: str) -> str:
+        """The model that will be asked, where one will be."""
+        whom = getattr(self.planner_for(kind), "whom", None)
+        return str(whom(kind)) if callable(whom) else ""
 
     def answer(self, question: Question) -> Answer:
         return self.consult(question).answer
@@ -96,6 +90,7 @@ class Routed:
 
 def consulted(planner: Planner, question: Question) -> Consultation:
     """What any planner says, in the form of one that keeps a record."""
-    if isinstance(planner, Consulted):
-        return planner.consult(question)
+    if isinstance(planner, Consultant):
+        found = planner.consult(question)
+        return found if isinstance(found, Consultation) else Consultation(found.answer, found.planner)
     return Consultation(planner.answer(question), planner.name)

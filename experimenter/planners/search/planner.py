@@ -43,8 +43,8 @@ class SearchPlanner:
     contract: ClassVar[int] = 1
     name: ClassVar[str] = "search"
     notice: ClassVar[str] = (
-        "Questions are answered by the built-in search planner; the wording of the wish is not read. To use a language "
-        "model, install one as a plug-in in the group experimenter.planners and name it with --planner."
+        "Questions are answered by the built-in search planner; the wording of the wish is not read. To ask a language "
+        "model: --planner llm."
     )
 
     def answer(self, question: Question) -> Answer:

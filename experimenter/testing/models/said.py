@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from experimenter.testing.models.asked import Asked, Dialect
 
-__all__ = ["Said", "Tokens", "error_body", "reply_body"]
+__all__ = ["Said", "Tokens", "error_body", "list_body", "reply_body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +143,13 @@ def error_body(dialect: Dialect, kind: str, code: str, message: str) -> dict[str
     if dialect == "messages":
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
     return {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
+
+
+def list_body(dialect: Dialect, models: Sequence[str]) -> dict[str, Any]:
+    """The list of models; Anthropic's tells pages, the others do not."""
+    if dialect == "messages":
+        told = [{"type": "model", "id": one, "display_name": one, "created_at": "1970"} for one in models]
+        ends = {"first_id": models[0] if models else None, "last_id": models[-1] if models else None}
+        return {"data": told, "has_more": False, **ends}
+    listed = [{"id": one, "object": "model", "created": 0, "owned_by": "fake"} for one in models]
+    return {"object": "list", "data": listed}

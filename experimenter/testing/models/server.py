@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from experimenter.testing.models.asked import PATHS, Asked, BadRequest, Dialect, read_request
+from experimenter.testing.models.asked import PATHS, Asked, BadRequest, Dialect, Rung, read_request
 from experimenter.testing.models.faults import Failing, Fault
-from experimenter.testing.models.said import Said, Tokens, error_body, reply_body
+from experimenter.testing.models.said import Said, Tokens, error_body, list_body, reply_body
 
 __all__ = ["KEY", "FakeModels", "Script", "Turn"]
 
@@ -26,8 +26,9 @@ class FakeModels:
     """The server, on a free port, from ``with`` to its end.
 
     ``script`` is a list (its last entry is repeated) or a function of the request. ``keys`` and ``models`` are what
-    is accepted (``models=None``: any); with ``tls`` it speaks https. ``asked`` are all well-formed requests,
-    ``billed`` their tokens, ``attempts`` counts every request, ``flooded`` the bytes of a flood that were taken.
+    is accepted (``models=None``: any), ``rungs`` which ways of asking for structure, ``sees`` whether images are
+    taken; with ``tls`` it speaks https. ``asked`` are all well-formed requests, ``billed`` their tokens,
+    ``attempts`` counts every request, ``flooded`` the bytes of a flood that were taken.
     """
 
     def __init__(
@@ -36,8 +37,11 @@ class FakeModels:
         keys: Sequence[str] = (KEY,),
         models: Sequence[str] | None = None,
         tls: ssl.SSLContext | None = None,
+        rungs: Sequence[Rung] = ("native", "tool", "text"),
+        *,
+        sees: bool = True,
     ) -> None:
-        self._tls = tls
+        self._tls, self._rungs, self._sees = tls, tuple(rungs), sees
         self._script, self._keys, self._models = script, tuple(keys), models
         self._lock = threading.Lock()
         self.asked: list[Asked] = []
@@ -82,6 +86,7 @@ class FakeModels:
         return {
             "OPENAI_API_KEY": self._keys[0],
             "OPENAI_BASE_URL": self.openai_url,
+            "EXPERIMENTER_OPENAI_API": "responses",
             "ANTHROPIC_API_KEY": self._keys[0],
             "ANTHROPIC_BASE_URL": self.anthropic_url,
             "OLLAMA_HOST": f"127.0.0.1:{self.port}",
@@ -91,12 +96,26 @@ class FakeModels:
 
     def refusal(self, asked: Asked) -> tuple[int, str, str, str] | None:
         """Status, type, code and message for a request with a wrong key, or for a model that there is not."""
-        keyless = asked.dialect == "chat" and not asked.key
-        if asked.key not in self._keys and not keyless:
-            return 401, "authentication_error", "invalid_api_key", f"Incorrect API key provided: {asked.key}"
+        if wrong := self.wrong_key(asked.key, optional=asked.dialect == "chat"):
+            return wrong
         if self._models is not None and asked.model not in self._models:
             return 404, "not_found_error", "model_not_found", f"model: {asked.model} was not found"
+        if asked.images and not self._sees:
+            return 400, "invalid_request_error", "unsupported", "This model does not take images."
+        if asked.rung not in self._rungs:
+            return 400, "invalid_request_error", "unsupported", "Structured output is not supported."
         return None
+
+    def wrong_key(self, key: str, *, optional: bool) -> tuple[int, str, str, str] | None:
+        """What a wrong key is told; where one is ``optional``, none at all is no wrong one."""
+        if key in self._keys or (optional and not key):
+            return None
+        return 401, "authentication_error", "invalid_api_key", f"Incorrect API key provided: {key}"
+
+    @property
+    def listed(self) -> Sequence[str]:
+        """The models that it lists: those that it accepts."""
+        return self._models if self._models is not None else ("model-a", "model-b")
 
     def turn(self, asked: Asked) -> Turn:
         """What comes next."""
@@ -136,6 +155,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent: a test's output is not the place."""
+
+    def do_GET(self) -> None:
+        """The list of models, which all services give at the same path."""
+        self.fake.attempts += 1
+        self.close_connection = True
+        anthropic = bool(self.headers.get("x-api-key"))
+        dialect: Dialect = "messages" if anthropic else "chat"
+        key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
+        if urlsplit(self.path).path != "/v1/models":
+            self.send(404, b"404 page not found", "text/plain")
+        elif refusal := self.fake.wrong_key(key, optional=not anthropic):
+            self._error(dialect, *refusal)
+        else:
+            self.json(200, list_body(dialect, self.fake.listed))
 
     def do_POST(self) -> None:
         self.fake.attempts += 1

@@ -1,0 +1,64 @@
+"""What a run leaves for those who want to take its decisions again: every exchange, and what else decisions hang on.
+
+An archive is a record that can be written into a file and published with a study. It holds no key and no path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field, ValidationError
+
+from experimenter.errors import ConfigError
+from experimenter.identity import digest
+from experimenter.records import Goal, Json, Record
+
+__all__ = ["Archive", "ArchivedExchange", "read_archive"]
+
+MOST_BYTES: Final = 512 * 1024 * 1024
+
+
+class ArchivedExchange(Record):
+    """A question with its answer (``{"refused": …, "answer": …}``) and what getting it took."""
+
+    kind: str
+    question: Json
+    answer: Json
+    usage: Json = Field(default_factory=dict)
+
+    @property
+    def question_id(self) -> str:
+        """The question's id, whichever run asked it."""
+        return digest([self.kind, self.question])
+
+
+class Archive(Record):
+    """``recalls`` are what memory gave, cycle by cycle; ``vector`` and ``device`` what was chosen by measurement.
+
+    ``calls`` are the calls of language models behind the exchanges, prompts and replies included.
+    """
+
+    run: str
+    goal: Goal
+    planner: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    exchanges: tuple[ArchivedExchange, ...] = ()
+    recalls: tuple[Json, ...] = ()
+    vector: Json = None
+    device: Json = None
+    calls: tuple[Json, ...] = ()
+
+
+def read_archive(path: Path) -> Archive:
+    """An archive out of a file. Raises ConfigError for one that cannot be read or is none."""
+    hint = "Write one with: experimenter exchanges RUN --out FILE"
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path} is larger than {MOST_BYTES >> 20} MB.", hint)
+        return Archive.model_validate_json(path.read_bytes())
+    except OSError as cause:
+        raise ConfigError(f"{path} cannot be read: {cause.strerror or cause}.", hint) from cause
+    except (ValidationError, ValueError, RecursionError) as cause:
+        raise ConfigError(f"{path} is no archive of exchanges.", hint) from cause
