@@ -5,7 +5,7 @@ Every call of a language model is kept with what it cost before its reply is use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ from experimenter.config import Settings
 from experimenter.contracts import Planner
 from experimenter.errors import ConfigError
 from experimenter.loop.commands import Listener
-from experimenter.loop.plan import Plan
 from experimenter.loop.replaying import stored_archive
 from experimenter.planners.desk import Desk, Opened, Ready, split_name
 from experimenter.planners.llm.calls import Call
@@ -61,8 +60,11 @@ def check_planners(settings: Settings) -> None:
         )
 
 
-def expected(settings: Settings, plan: Plan, trials: int) -> tuple[int, float | None]:
-    """Tokens and dollars that the language models of a run may cost (``None``: unknown price); zeros without any."""
+def expected(settings: Settings, trials: Sequence[int]) -> tuple[int, float | None]:
+    """Tokens and dollars that the language models of a run may cost (``None``: unknown price); zeros without any.
+
+    ``trials`` are the candidates of each trial.
+    """
     asked = {split_name(text)[0] for text in (settings.planner, *settings.routes.values())}
     if "llm" not in asked:
         return 0, 0.0
@@ -70,8 +72,8 @@ def expected(settings: Settings, plan: Plan, trials: int) -> tuple[int, float | 
     from experimenter.planners.llm.opening import models_of
 
     models = tuple(dict.fromkeys(name for names in models_of(settings).values() for name in names))
-    # In each trial: the lever, the ideas, a program for each design, and the lesson.
-    return expected_usage(models, trials * (3 + plan.designs))
+    # In each trial a lever, ideas, a program for each candidate, and a lesson; of the native design the lesson alone.
+    return expected_usage(models, sum(3 + candidates for candidates in trials[1:]) + 1)
 
 
 def words_are_spent(workspace: Workspace, run: str, budget: Budget) -> str | None:

@@ -109,14 +109,14 @@ def batches(plan: Plan, controls: Sequence[str], *, aimed: bool) -> tuple[Batch,
     return (*search, confirm, *(batch for name in controls for batch in arms[name]))
 
 
-def searched(plan: Plan) -> int:
-    """Trials of a search that uses all of its steps, the native design's included."""
-    left, candidates, trials = plan.search_limit, 1, 0
+def searched(plan: Plan) -> tuple[int, ...]:
+    """Candidates of each trial of a search that uses all of its steps; the first is the native design alone."""
+    left, candidates, trials = plan.search_limit, 1, list[int]()
     while candidates:
-        trials += 1
+        trials.append(candidates)
         left -= cost(candidates, plan.design_steps, plan.chunk_steps) + plan.check_allowance(candidates)
         candidates = affordable(left, plan)
-    return trials
+    return tuple(trials)
 
 
 def _search(plan: Plan, *, aimed: bool) -> tuple[Batch, ...]:

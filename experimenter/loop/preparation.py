@@ -112,7 +112,7 @@ def prepare(
     _check_plugins(settings)
     _check_containment(settings)
     budget = _budget(settings)
-    check(budget, settings.confirm_seeds, dollars=expected(settings, _plan(budget, settings), 1)[1])
+    check(budget, settings.confirm_seeds, dollars=expected(settings, (1,))[1])
     _check_plan(budget, settings)
     notes = read_notes(settings.notes)
     with Workspace.open(Path(settings.workspace)) as workspace:
@@ -248,7 +248,7 @@ def _buys_a_trial(steps: int, settings: Settings) -> bool:
 def _forecast(goal: Goal, settings: Settings, card: EnvCard) -> Forecast:
     plan = _plan(goal.budget, settings)
     controls = control_names(settings.controls)
-    tokens, dollars = expected(settings, plan, searched(plan))
+    tokens, dollars = expected(settings, searched(plan))
     told = forecast(plan, goal.budget, settings, card, controls, target=goal.target, dollars=dollars)
     return told.model_copy(update={"tokens": tokens})
 

@@ -83,7 +83,13 @@ def _repairs(trials: Sequence[Trial]) -> str:
     mended = [one.repairs for trial in trials for one in trial.candidates if one.repairs]
     if not mended:
         return ""
-    return f"{len(mended):,} candidates failed a check and were sent back, {sum(mended):,} times in all."
+    who = (
+        "1 candidate failed a check and was"
+        if len(mended) == 1
+        else f"{len(mended):,} candidates failed a check and were"
+    )
+    times = "once" if sum(mended) == 1 else f"{sum(mended):,} times in all"
+    return f"{who} sent back, {times}."
 
 
 def _fold(group: DiscardGroup, run: str) -> Html:

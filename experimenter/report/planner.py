@@ -114,7 +114,7 @@ def _notes(found: Planning) -> Iterator[str]:
     if any(one.repaired for one in found.programs):
         yield (
             "A program counts as repaired if any check sent it back: while the planner was asked, or before its "
-            "training. Where several were asked for at once, each repair counts against another one of them."
+            "training."
         )
 
 

@@ -15,8 +15,8 @@ _BYTES_PER_TOKEN: Final = 3
 """English and code take about four bytes a token; a limit that is kept has to allow for less friendly texts."""
 _OVERHEAD: Final = 300
 _IMAGE: Final = 1_600
-_PROMPT: Final = 6_000
-_REPLY: Final = 1_200
+_PROMPT: Final = 4_000
+_REPLY: Final = 800
 """Tokens of a typical prompt with some history, and of a typical reply; only forecasts use them."""
 
 
