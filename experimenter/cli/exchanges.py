@@ -35,6 +35,8 @@ def exchanges(
     with open_workspace(workspace) as store:
         run = store.run(run_id).id
         if out is not None:
+            if number is not None or kind is not None:
+                raise UsageError("--out writes everything", "Leave --show and --kind out.")
             _write(store, run, out)
             return
         found = [one for one in store.exchanges(run) if kind in (None, one.kind)]

@@ -58,6 +58,7 @@ from experimenter.cli.options import (
 from experimenter.errors import UsageError
 
 if TYPE_CHECKING:
+    from experimenter.budget import Forecast
     from experimenter.config import Settings
     from experimenter.loop.preparation import Prepared
 
@@ -116,10 +117,9 @@ def run(
     _asks_a_model(settings, named=bool(model or roles))
     prepared = prepare(
         wish, env, kwargs, settings, judge=judge, judge_visibility=judge_visibility, target=target, seed=seed,
-        run_id=run_id, command=tuple(sys.argv),
+        run_id=run_id, command=tuple(sys.argv), agree=lambda foreseen: _confirm_dollars(foreseen, yes=yes),
     )  # fmt: skip
     _announce(prepared, settings)
-    _confirm_dollars(prepared, yes=yes)
     root = Path(settings.workspace).expanduser().absolute()
     return _go(root, prepared.record.id, as_json=as_json, events=events, detach=detach)
 
@@ -230,11 +230,14 @@ def _about_models(settings: Settings) -> Iterator[str]:
             yield f"warning: {words}"
 
 
-def _confirm_dollars(prepared: Prepared, *, yes: bool) -> None:
-    dollars = prepared.forecast.dollars
-    if not dollars or yes:
+def _confirm_dollars(foreseen: Forecast, *, yes: bool) -> None:
+    """Before anything is created, so that a no leaves nothing behind."""
+    if not foreseen.dollars or yes:
         return
+    words = (
+        f"this run may cost about ${foreseen.dollars:.2f} for {foreseen.tokens:,} tokens of language models"
+    )
     if not sys.stdin.isatty():
-        raise UsageError(f"this run may cost about ${dollars:.2f}", "Say --yes to agree.")
-    if not typer.confirm(f"This run may cost about ${dollars:.2f}. Go on?", err=True):
-        raise UsageError("not started", f"Start it later with: experimenter resume {prepared.record.id}")
+        raise UsageError(words, "Say --yes to agree.")
+    if not typer.confirm(f"{words[0].upper()}{words[1:]}. Go on?", err=True):
+        raise UsageError("not started, and nothing was created", "Limit the cost: --budget-dollars.")

@@ -43,6 +43,10 @@ _MAY_BE_NOTHING: Final = frozenset(
 )
 
 
+_FLAGS: Final = {"models": "role", "routes": "route", "notes": "note"}
+"""Flags that are given once for each entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The settings with the origin of each: ``flag``, a variable's name, a file's path, or ``default``."""
@@ -142,13 +146,13 @@ def _check(origin: str, found: Mapping[str, Any]) -> None:
         field = Settings.model_fields[key]
         raise ConfigError(
             f"{_where(origin, key)} = {found[key]!r} is refused: {first['msg']}.",
-            f"{key}: {field.description} The default is {field.default!r}.",
+            f"{key}: {field.description} The default is {field.get_default(call_default_factory=True)!r}.",
         ) from cause
 
 
 def _where(origin: str, key: str) -> str:
     if origin == "flag":
-        return f"--{key.replace('_', '-')}"
+        return f"--{_FLAGS.get(key, key).replace('_', '-')}"
     return PREFIX + key.upper() if origin == PREFIX else f"{origin}: {key}"
 
 

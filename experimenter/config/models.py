@@ -37,7 +37,7 @@ class Settings(RunSettings):
     )
     images: bool = Field(
         default=False,
-        description="Show curves and frames to models that can see them; they cost tokens as words do.",
+        description="Show learning curves to models that can see them; images cost tokens as words do.",
     )
     success_test: Literal["auto", "off"] = Field(
         default="auto",
@@ -68,6 +68,9 @@ class Settings(RunSettings):
         pairs = [str(part).partition("=") for part in parts if str(part).strip()]
         if any(not sign or not name.strip() or not what.strip() for name, sign, what in pairs):
             raise ValueError("write name=value, several with semicolons between")
+        names = [name.strip() for name, _, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ValueError("a name is given twice")
         return {name.strip(): what.strip() for name, _, what in pairs}
 
     @field_validator("notes", mode="before")

@@ -13,7 +13,7 @@ from experimenter import plugins
 from experimenter.budget import Ledger
 from experimenter.config import Settings
 from experimenter.contracts import Planner
-from experimenter.errors import ConfigError
+from experimenter.errors import BudgetError, ConfigError
 from experimenter.loop.commands import Listener
 from experimenter.loop.replaying import stored_archive
 from experimenter.planners.desk import Desk, Opened, Ready, split_name
@@ -24,10 +24,20 @@ from experimenter.records import Budget
 from experimenter.workspace.records import RunRecord
 from experimenter.workspace.store import Workspace
 
-__all__ = ["NOTES", "SPENT", "check_planners", "expected", "open_planner", "words_are_spent"]
+__all__ = [
+    "NOTES",
+    "SPENT",
+    "check_planners",
+    "check_words",
+    "expected",
+    "open_planner",
+    "settled",
+    "words_are_spent",
+]
 
 NOTES: Final = "notes"
 SPENT: Final = "words_spent"
+_SHORT_PROMPT: Final = 2_000
 _ASK: Final = frozenset({"llm", "manual"})
 """Planners whose proposals for hyperparameters enter a search instead of replacing it."""
 
@@ -60,13 +70,35 @@ def check_planners(settings: Settings) -> None:
         )
 
 
+def settled(settings: Settings) -> Settings:
+    """With the model that a key chose written down: a run keeps its model, whatever keys are set when it is resumed."""
+    if not _asks_models(settings) or settings.model or "planner" in settings.models:
+        return settings
+    from experimenter.planners.llm.opening import models_of
+
+    return settings.model_copy(update={"model": ",".join(map(str, models_of(settings)["planner"]))})
+
+
+def check_words(settings: Settings) -> None:
+    """Raises BudgetError for a limit in tokens that could not pay a single call."""
+    limit, least = settings.budget_tokens, settings.model_tokens + _SHORT_PROMPT
+    if limit is not None and limit < least and _asks_models(settings):
+        raise BudgetError(
+            f"A budget of {limit:,} tokens cannot pay one call: its reply alone may take {settings.model_tokens:,}.",
+            f"Give at least {least:,}, or shorten replies by the setting model_tokens.",
+        )
+
+
+def _asks_models(settings: Settings) -> bool:
+    return "llm" in {split_name(text)[0] for text in (settings.planner, *settings.routes.values())}
+
+
 def expected(settings: Settings, trials: Sequence[int]) -> tuple[int, float | None]:
     """Tokens and dollars that the language models of a run may cost (``None``: unknown price); zeros without any.
 
     ``trials`` are the candidates of each trial.
     """
-    asked = {split_name(text)[0] for text in (settings.planner, *settings.routes.values())}
-    if "llm" not in asked:
+    if not _asks_models(settings):
         return 0, 0.0
     from experimenter.planners.llm.estimating import expected_usage
     from experimenter.planners.llm.opening import models_of
@@ -76,10 +108,15 @@ def expected(settings: Settings, trials: Sequence[int]) -> tuple[int, float | No
     return expected_usage(models, sum(3 + candidates for candidates in trials[1:]) + 1)
 
 
-def words_are_spent(workspace: Workspace, run: str, budget: Budget) -> str | None:
-    """Why no language model can be asked any more under this budget, in words; ``None`` while one can be."""
-    stored = workspace.document(run, SPENT)
-    if stored is None or stored["tokens"] != budget.tokens or stored["dollars"] != budget.dollars:
+def words_are_spent(workspace: Workspace, record: RunRecord) -> str | None:
+    """Why the run's own planner can be asked no more under this budget, in words; ``None`` while it can be.
+
+    Where only single questions are routed to a model, the search planner goes on with those as well.
+    """
+    if split_name(record.planner)[0] != "llm":
+        return None
+    stored, budget = workspace.document(record.id, SPENT), record.goal.budget
+    if stored is None or (stored["tokens"], stored["dollars"]) != (budget.tokens, budget.dollars):
         return None
     return str(stored["words"])
 
@@ -88,7 +125,7 @@ def _routed(main: Planner, desk: _Desks, settings: Settings) -> Planner:
     from experimenter.planners.llm.enqueue import Enqueued
     from experimenter.planners.llm.route import DEFAULT_ROUTES, Routed
 
-    search = desk.open("search")
+    search = main if main.name == "search" else desk.open("search")
     others = {name: desk.open(name) for name in dict.fromkeys(settings.routes.values()) if name != main.name}
     others["enqueued"] = Enqueued(main, search)
     usual = DEFAULT_ROUTES if main.name in _ASK else {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from experimenter.errors import BudgetError, ConfigError, UsageError, WorkspaceE
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
-from experimenter.loop.consulting import NOTES, check_planners, expected
+from experimenter.loop.consulting import NOTES, check_planners, check_words, expected, settled
 from experimenter.loop.devices import DOCUMENT, choice_for
 from experimenter.loop.faults import raise_from
 from experimenter.loop.forecast import forecast, searched
@@ -102,14 +102,18 @@ def prepare(
     seed: int = 0,
     run_id: str | None = None,
     command: Sequence[str] = (),
+    agree: Callable[[Forecast], None] = lambda _: None,
 ) -> Prepared:
     """Checks everything that can be wrong before the first step, then creates the run.
 
+    ``agree`` hears the forecast before anything is created, and raises where it is too much.
     Raises NotFound, ConfigError, BudgetError, EnvironmentFault, ContainmentError or WorkspaceError.
     """
     _check_words(wish)
     _check_visibility(judge_visibility)
     _check_plugins(settings)
+    settings = settled(settings)
+    check_words(settings)
     _check_containment(settings)
     budget = _budget(settings)
     check(budget, settings.confirm_seeds, dollars=expected(settings, (1,))[1])
@@ -124,6 +128,8 @@ def prepare(
         device = choice_for(settings, card)
         if archive is not None:
             device, vector = _as_replayed(archive, device, vector)
+        foreseen = _forecast(goal, settings, card)
+        agree(foreseen)
         record = _create(workspace, goal, settings, card, run_id, command)
         workspace.put_document(
             record.id, NOTES, {"v": 1, "notes": [one.model_dump(mode="json") for one in notes]}
@@ -134,7 +140,6 @@ def prepare(
                 workspace.emit(record.id, "note", {"words": f"unlike the run that is replayed: {words}"})
         keep_choice(workspace, record.id, vector)
         workspace.put_document(record.id, DOCUMENT, device.model_dump(mode="json"))
-        foreseen = _forecast(goal, settings, card)
         workspace.put_document(record.id, "forecast", foreseen.model_dump(mode="json"))
     return Prepared(record, card, foreseen, device, vector)
 
@@ -146,7 +151,10 @@ def _archive(workspace: Workspace, settings: Settings) -> Archive | None:
 
 def _as_replayed(archive: Archive, device: DeviceChoice, vector: Choice) -> tuple[DeviceChoice, Choice]:
     """What the replayed run had chosen by measurement; a device that is not here cannot be had back."""
-    then = device if archive.device is None else type(device).model_validate(archive.device)
+    try:
+        then = device if archive.device is None else type(device).model_validate(archive.device)
+    except ValueError as cause:
+        raise ConfigError("The archive's device is none.", "The archive is damaged.") from cause
     if then.device != device.device and then.device != "cpu":
         then = device
     return then, vector if archive.vector is None else Choice.model_validate(archive.vector)

@@ -8,7 +8,7 @@ from experimenter.budget import Ledger
 from experimenter.contracts.planning import Consultant, Consulted, Planner
 from experimenter.errors import PlannerRefused
 from experimenter.identity import digest
-from experimenter.questions import Answer, Question, Refusal
+from experimenter.questions import Answer, Question, Refusal, without_volatile
 
 if TYPE_CHECKING:
     from experimenter.loop.context import RunContext
@@ -17,13 +17,15 @@ __all__ = ["ask"]
 
 
 def ask(ctx: RunContext, question: Question) -> Answer:
-    """The answer, archived. Raises PlannerRefused for a refusal, and as the planner does.
+    """The answer, archived; also found under the id that older releases gave the question.
 
+    Raises PlannerRefused for a refusal, and as the planner does.
     A refusal that a fault brought about holds for now: when the run is resumed before it went on, it is asked again.
     """
-    question = _without_volatile(question)
+    older = digest([ctx.run, question.kind, question])
+    question = type(question).model_validate(without_volatile(question.model_dump(mode="json")))
     key = digest([ctx.run, question.kind, question])
-    stored = ctx.workspace.exchange(key)
+    stored = ctx.workspace.exchange(key) or ctx.workspace.exchange(older)
     if stored is not None:
         return _read(question, stored)
     answer, usage, passing = _consult(ctx, question)
@@ -46,7 +48,7 @@ def _consult(ctx: RunContext, question: Question) -> tuple[Answer, dict[str, Any
     ctx.emit("model.asked", asked | ({"model": model} if (model := _whom(planner, question)) else {}))
     ctx.workspace.spend(ctx.run, Ledger(seconds=ctx.clock.take()))
     found = planner.consult(question)
-    if found.planner == "manual":
+    if any(str(model).startswith("manual:") for model in found.usage().get("models", ())):
         # A person's time is not the run's: an answer may take a night.
         ctx.clock.take()
     _tell(ctx, question, found)
@@ -92,15 +94,6 @@ def _words(question: Question, found: Consulted, usage: dict[str, Any]) -> str:
     if usage.get("repairs"):
         parts.append(f"{usage['repairs']} repaired")
     return ", ".join(parts)
-
-
-def _without_volatile(question: Question) -> Question:
-    """How fast the environment was stepped is no part of a question: the same run elsewhere would ask another one."""
-    card = getattr(question, "card", None)
-    if card is None:
-        return question
-    still = card.random.model_copy(update={"steps_per_second": 0.0})
-    return question.model_copy(update={"card": card.model_copy(update={"random": still})})
 
 
 def _refused(question: Question, reason: str) -> PlannerRefused:

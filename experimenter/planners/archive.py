@@ -1,6 +1,7 @@
 """What a run leaves for those who want to take its decisions again: every exchange, and what else decisions hang on.
 
-An archive is a record that can be written into a file and published with a study. It holds no key and no path.
+An archive is a record that can be written into a file and published with a study. It holds no key, and no path but that
+of a script where the model followed one.
 """
 
 from __future__ import annotations
@@ -8,33 +9,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experimenter.errors import ConfigError
 from experimenter.identity import digest
+from experimenter.questions import without_volatile
 from experimenter.records import Goal, Json, Record
 
-__all__ = ["Archive", "ArchivedExchange", "read_archive"]
+__all__ = ["Archive", "ArchivedAnswer", "ArchivedExchange", "read_archive"]
 
 MOST_BYTES: Final = 512 * 1024 * 1024
 
 
+class ArchivedAnswer(BaseModel):
+    """An answer as the workspace keeps it: the record's JSON, and whether it is a refusal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    refused: bool
+    answer: dict[str, Any]
+
+
 class ArchivedExchange(Record):
-    """A question with its answer (``{"refused": …, "answer": …}``) and what getting it took."""
+    """A question with its answer and what getting it took."""
 
     kind: str
-    question: Json
-    answer: Json
+    question: dict[str, Any]
+    answer: ArchivedAnswer
     usage: Json = Field(default_factory=dict)
 
     @property
     def question_id(self) -> str:
         """The question's id, whichever run asked it."""
-        return digest([self.kind, self.question])
+        return digest([self.kind, without_volatile(self.question)])
 
 
 class Archive(Record):
-    """``recalls`` are what memory gave, cycle by cycle; ``vector`` and ``device`` what was chosen by measurement.
+    """``recalls`` are what memory gave, cycle by cycle; ``vector`` and ``device`` what was chosen by measurement;
+    ``words_spent`` why no model could be asked any more, by the cycle in which the search ended for it.
 
     ``calls`` are the calls of language models behind the exchanges, prompts and replies included.
     """
@@ -46,9 +57,10 @@ class Archive(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     exchanges: tuple[ArchivedExchange, ...] = ()
     recalls: tuple[Json, ...] = ()
-    vector: Json = None
-    device: Json = None
+    vector: dict[str, Any] | None = None
+    device: dict[str, Any] | None = None
     calls: tuple[Json, ...] = ()
+    words_spent: dict[str, str] = Field(default_factory=dict)
 
 
 def read_archive(path: Path) -> Archive:

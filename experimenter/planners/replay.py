@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from pydantic import ValidationError
+
 from experimenter.config import Settings
 from experimenter.errors import ConfigError, ExperimenterError
 from experimenter.planners.archive import Archive, ArchivedExchange
@@ -82,12 +84,12 @@ class ReplayPlanner:
                 f"The archive of {self._run} has no answer to this question of the kind {question.kind}.",
                 "A replay needs the same wish, environment, seed, budget and settings as the run that it replays.",
             )
-        return Replayed(
-            _read(question, found), f"replay:{self._run}", found.usage, self._differences(question, found)
-        )
+        used = _innermost(found.usage)
+        notes = self._differences(question, used)
+        return Replayed(_read(question, found), f"replay:{self._run}", used, notes)
 
-    def _differences(self, question: Question, found: ArchivedExchange) -> tuple[str, ...]:
-        then = found.usage.get("prompt") if isinstance(found.usage, dict) else None
+    def _differences(self, question: Question, used: Any) -> tuple[str, ...]:
+        then = used.get("prompt") if isinstance(used, dict) else None
         if not then or then == _prompt_hash(question, self._notes):
             return ()
         return (
@@ -96,9 +98,22 @@ class ReplayPlanner:
         )
 
 
+def _innermost(usage: Any) -> Any:
+    """What the answer cost when it was asked for: a replay of a replay tells of the first."""
+    while isinstance(usage, dict) and "replayed" in usage:
+        usage = usage["replayed"]
+    return usage
+
+
 def _read(question: Question, found: ArchivedExchange) -> Answer:
-    kind: type[Answer] = Refusal if found.answer["refused"] else question.answer_type
-    return kind.model_validate(found.answer["answer"])
+    kind: type[Answer] = Refusal if found.answer.refused else question.answer_type
+    try:
+        return kind.model_validate(found.answer.answer)
+    except ValidationError as cause:
+        raise ReplayEnded(
+            f"The archived answer to this question of the kind {question.kind} is none.",
+            "The archive is damaged.",
+        ) from cause
 
 
 def _prompt_hash(question: Question, notes: Sequence[Note]) -> str:

@@ -9,6 +9,7 @@ from experimenter.events import NewEvent
 from experimenter.loop.consulting import words_are_spent
 from experimenter.loop.context import Outcome, RunContext
 from experimenter.loop.plan import affordable
+from experimenter.loop.replaying import NO_WORDS, stored_archive
 from experimenter.loop.state import LoopState
 from experimenter.loop.view import champion, search_steps_left, target
 from experimenter.questions import CurveReading, ReadCurve
@@ -27,7 +28,7 @@ def route_decide(state: LoopState) -> str:
 
 
 def _decide(ctx: RunContext, cycle: int, confirmed: int) -> Outcome:
-    ended = _why_end(ctx, confirmed)
+    ended = _why_end(ctx, cycle, confirmed)
     data = {
         "cycle": cycle,
         "ended": ended,
@@ -37,20 +38,28 @@ def _decide(ctx: RunContext, cycle: int, confirmed: int) -> Outcome:
     return Outcome(value={"ended": ended}, events=(NewEvent(kind="decide.finished", data=data),))
 
 
-def _why_end(ctx: RunContext, confirmed: int) -> str:
+def _why_end(ctx: RunContext, cycle: int, confirmed: int) -> str:
     if ctx.max_trials is not None and len(ctx.trials()) >= ctx.max_trials:
         return "as many trials as the run that it controls"
     if _solved(ctx):
         return "the target was reached in the search"
     if ctx.search_time_is_over():
         return "the search's half of the time is used"
-    if (spent := words_are_spent(ctx.workspace, ctx.run, ctx.budget)) is not None:
-        return f"the planner cannot be asked any more: {spent}"
+    if (spent := _spent_words(ctx, cycle)) is not None:
+        return f"{NO_WORDS}: {spent}"
     if affordable(search_steps_left(ctx), ctx.plan) == 0:
         return "the search's share of the steps is used"
     if confirmed == 0 and _still_improving(ctx):
         return "the best design is still improving: longer training is worth more than another idea"
     return GO_ON
+
+
+def _spent_words(ctx: RunContext, cycle: int) -> str | None:
+    """Why the planner can be asked no more; a replay, which pays nothing, ends where the replayed run ended so."""
+    archive = stored_archive(ctx.workspace, ctx.run)
+    if archive is None:
+        return words_are_spent(ctx.workspace, ctx.record)
+    return archive.words_spent.get(str(cycle))
 
 
 def _solved(ctx: RunContext) -> bool:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from experimenter.errors import ExperimenterError
+from experimenter.identity import digest
 from experimenter.planners.llm.calls import Call, CallLog, Gate, Kept, Pricing, call_id, priced
 from experimenter.planners.llm.faults import ModelFault
-from experimenter.planners.llm.model import Message, ModelClient, ModelReply, ModelRequest, Rung
+from experimenter.planners.llm.model import Message, ModelClient, ModelReply, ModelRequest, Rung, Usage
 from experimenter.planners.llm.parsing import ReplyRejected, parse_code
 from experimenter.planners.llm.prices import dollars
 from experimenter.planners.llm.prompting import Prompt, repair_turn
@@ -126,19 +127,8 @@ class Talk:
     def _reply(self, system: str, turns: tuple[Message, ...], schema: dict[str, Any] | None) -> ModelReply:
         """From the surest rung that the service takes; ``bad_request`` means the next one."""
         rungs = self._ladder() if schema is not None else ("text",)
-        for rung in rungs:
-            request = ModelRequest(
-                system=system,
-                messages=turns,
-                answer_schema=schema,
-                rung=rung,
-                max_tokens=self.limits.max_tokens,
-                temperature=self.limits.temperature,
-                kind=self.asked.kind,
-                question=self.asked.question,
-                ordinal=self.asked.ordinal,
-                call=len(self.calls),
-            )
+        for rung in self._kept_first(rungs, system, turns, schema):
+            request = self._request(system, turns, schema, rung)
             try:
                 reply = self._call(request)
             except ModelFault as fault:
@@ -152,6 +142,34 @@ class Talk:
             return reply
         raise AssertionError("a ladder has at least one rung")
 
+    def _request(
+        self, system: str, turns: tuple[Message, ...], schema: dict[str, Any] | None, rung: Rung
+    ) -> ModelRequest:
+        return ModelRequest(
+            system=system,
+            messages=turns,
+            answer_schema=schema,
+            rung=rung,
+            max_tokens=self.limits.max_tokens,
+            temperature=self.limits.temperature,
+            kind=self.asked.kind,
+            question=self.asked.question,
+            ordinal=self.asked.ordinal,
+            call=len(self.calls),
+        )
+
+    def _kept_first(
+        self, rungs: Sequence[Rung], system: str, turns: tuple[Message, ...], schema: dict[str, Any] | None
+    ) -> Sequence[Rung]:
+        """The rung of a reply that is kept already, if there is one: what a service takes is forgotten by a kill."""
+        name = self.client.name
+        kept = [
+            rung
+            for rung in rungs
+            if self.log.recall(call_id(name, self._request(system, turns, schema, rung)))
+        ]
+        return kept[:1] or rungs
+
     def _ladder(self) -> tuple[Rung, ...]:
         rungs = self.client.abilities.rungs()
         known = self.rungs.get(str(self.client.name))
@@ -163,18 +181,40 @@ class Talk:
         call = self.log.recall(key)
         if call is None:
             self.gate(self.client.name, request)
-            reply = self.client.complete(request, self._seconds())
-            call = Call(
-                id=key,
-                role=self.asked.role,
-                model=self.client.name,
-                request=request,
-                reply=reply,
-                dollars=priced(reply, self.pricing),
-            )
-            self.log.keep(call)
+            try:
+                reply = self.client.complete(request, self._seconds())
+            except ModelFault as fault:
+                self._charge(key, request, fault)
+                raise
+            call = self._kept(key, request, reply)
         self.calls.append(call)
         return call.reply
+
+    def _kept(self, key: str, request: ModelRequest, reply: ModelReply) -> Call:
+        call = Call(
+            id=key,
+            role=self.asked.role,
+            model=self.client.name,
+            request=request,
+            reply=reply,
+            dollars=priced(reply, self.pricing),
+        )
+        self.log.keep(call)
+        return call
+
+    def _charge(self, key: str, request: ModelRequest, fault: ModelFault) -> None:
+        """What models of a fallback list charged for declining, although in the end there was no reply."""
+        paid = tuple(one for one in fault.passed_over if one.usage is not None)
+        if not paid:
+            return
+        nothing = ModelReply(
+            text="", refusal=fault.message, finish="other", answered_by=self.client.name, passed_over=paid,
+            usage=Usage(input_tokens=0, output_tokens=0),
+        )  # fmt: skip
+        number = 1
+        while self.log.recall(digest([key, number])) is not None:
+            number += 1
+        self.calls.append(self._kept(digest([key, number]), request, nothing))
 
     def _seconds(self) -> float:
         """What a call may take; less where the question's time comes to its end."""

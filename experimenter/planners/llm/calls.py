@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from experimenter.identity import digest
 from experimenter.planners.llm.model import ModelName, ModelReply, ModelRequest, Usage
 from experimenter.planners.llm.prices import dollars
-from experimenter.questions import Answer, Question
+from experimenter.questions import Answer, Question, without_volatile
 from experimenter.records import Record
 
 __all__ = ["Call", "CallLog", "Consultation", "Gate", "Kept", "Pricing", "call_id", "question_id"]
@@ -63,8 +63,8 @@ Pricing = Callable[[ModelName, Usage], "float | None"]
 
 
 def question_id(question: Question) -> str:
-    """The question's id within a run: the same words give the same id."""
-    return digest([question.kind, question])
+    """The question's id, whichever run asks it: the same words give the same id."""
+    return digest([question.kind, without_volatile(question.model_dump(mode="json"))])
 
 
 def call_id(model: ModelName, request: ModelRequest) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from experimenter.errors import ConfigError
 from experimenter.planners.llm.anthropic import AnthropicClient
 from experimenter.planners.llm.compat import CompatClient
 from experimenter.planners.llm.endpoints import endpoint_for, speaks_responses
-from experimenter.planners.llm.fallback import FallbackClient
+from experimenter.planners.llm.fallback import FallbackClient, Weigh
 from experimenter.planners.llm.model import ModelClient, ModelName
 from experimenter.planners.llm.openai import OpenAIClient
 from experimenter.planners.llm.scripted import ScriptedClient
@@ -41,10 +42,15 @@ def open_models(
     environ: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     surroundings: Surroundings | None = None,
+    weigh: Weigh | None = None,
 ) -> ModelClient:
-    """The client of a model with its fallbacks, which are opened when they are first needed."""
+    """The client of a model with its fallbacks, which are opened when they are first needed.
+
+    ``weigh`` may forbid a fallback that the budget does not allow any more.
+    """
     if not names:
         raise ConfigError("No model is named.", "Write provider:model, for example ollama:llama3.1.")
     if len(names) == 1:
         return open_model(names[0], environ, limits, surroundings)
-    return FallbackClient(names, lambda name: open_model(name, environ, limits, surroundings))
+    opener = partial(open_model, environ=environ, limits=limits, surroundings=surroundings)
+    return FallbackClient(names, opener) if weigh is None else FallbackClient(names, opener, weigh)

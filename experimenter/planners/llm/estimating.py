@@ -31,8 +31,10 @@ def estimated_tokens(request: ModelRequest) -> int:
 
 def dearest(models: Sequence[ModelName], input_tokens: int, output_tokens: int) -> float | None:
     """Dollars at the dearest of several models that may answer; ``None`` if the price of any is unknown."""
+    # Input that is written to a cache may cost more than input that is not.
     usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-    found = [dollars(model, usage) for model in models]
+    written = Usage(input_tokens=input_tokens, cache_write_tokens=input_tokens, output_tokens=output_tokens)
+    found = [dollars(model, one) for model in models for one in (usage, written)]
     known = [price for price in found if price is not None]
     return max(known) if known and len(known) == len(found) else None
 

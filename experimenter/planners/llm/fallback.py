@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from experimenter.planners.llm.faults import LASTING, FaultKind, ModelFault
 from experimenter.planners.llm.model import (
@@ -15,9 +15,16 @@ from experimenter.planners.llm.model import (
     PassedOver,
 )
 
-__all__ = ["FallbackClient", "Opener"]
+__all__ = ["FallbackClient", "Opener", "Weigh"]
 
 Opener = Callable[[ModelName], ModelClient]
+Weigh = Callable[[ModelName, ModelRequest, Sequence[PassedOver]], None]
+"""Asked before a model is asked after others; raises ModelFault where the budget does not allow it any more."""
+
+
+def _allow(_name: ModelName, _request: ModelRequest, _passed: Sequence[PassedOver]) -> None:
+    """Nobody keeps a budget here."""
+
 
 _STAY: Final[frozenset[FaultKind]] = frozenset({"bad_request"})
 """Our own mistakes, which the next model would get as well."""
@@ -30,8 +37,8 @@ class FallbackClient:
     one's fault is raised with the reasons of the others; where the last one declines, its reply says so.
     """
 
-    def __init__(self, names: Sequence[ModelName], opener: Opener) -> None:
-        self._names, self._opener = tuple(names), opener
+    def __init__(self, names: Sequence[ModelName], opener: Opener, weigh: Weigh = _allow) -> None:
+        self._names, self._opener, self._weigh = tuple(names), opener, weigh
         self._clients: dict[ModelName, ModelClient] = {}
         self._lasting: dict[ModelName, ModelFault] = {}
 
@@ -52,7 +59,7 @@ class FallbackClient:
     def complete(self, request: ModelRequest, seconds: float | None = None) -> ModelReply:
         passed: list[PassedOver] = []
         for name in self._names:
-            said = self._ask(name, request, seconds)
+            said = self._ask(name, request, seconds, passed)
             last = name == self._names[-1]
             if isinstance(said, ModelFault):
                 if last or said.kind in _STAY:
@@ -64,11 +71,15 @@ class FallbackClient:
                 return said.model_copy(update={"passed_over": tuple(passed)})
         raise AssertionError("a list of fallbacks names at least one model")
 
-    def _ask(self, name: ModelName, request: ModelRequest, seconds: float | None) -> ModelReply | ModelFault:
+    def _ask(
+        self, name: ModelName, request: ModelRequest, seconds: float | None, passed: Sequence[PassedOver]
+    ) -> ModelReply | ModelFault:
         client = self._client(name)
         if isinstance(client, ModelFault):
             return client
         try:
+            if passed:
+                self._weigh(name, request, passed)
             return client.complete(request, seconds)
         except ModelFault as fault:
             if fault.kind in LASTING:
@@ -88,6 +99,11 @@ class FallbackClient:
 
 
 def _with_reasons(fault: ModelFault, passed: Sequence[PassedOver]) -> ModelFault:
-    """Afresh: a fault that is remembered would grow a traceback with every question."""
+    """Afresh: a fault that is remembered would grow a traceback with every question.
+
+    Where any of them may answer the next question, the fault is one that passes.
+    """
+    passing = next((one for one in passed if one.kind not in LASTING and one.kind != "refused"), None)
+    kind = fault.kind if passing is None or fault.kind not in LASTING else cast(FaultKind, passing.kind)
     before = "".join(f" Before it, {one.model}: {one.why}" for one in passed)
-    return ModelFault(fault.message + before, fault.hint, fault.kind, fault.retry_after, passed)
+    return ModelFault(fault.message + before, fault.hint, kind, fault.retry_after, passed)

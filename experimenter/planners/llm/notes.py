@@ -11,7 +11,7 @@ from experimenter.planners.llm.quoting import inline, quoted
 from experimenter.planners.llm.words import number
 from experimenter.records import Lesson, Record
 
-__all__ = ["Note", "lessons_told", "noted", "read_notes"]
+__all__ = ["Note", "as_file", "lessons_told", "noted", "read_notes"]
 
 _MOST_LESSONS: Final = 12
 _ONE_NOTE: Final = 6_000
@@ -39,20 +39,26 @@ def _given(text: str) -> Note:
     kind, colon, rest = text.partition(":")
     if colon and kind.strip().lower() in ("rule", "hint"):
         return Note(kind="rule" if kind.strip().lower() == "rule" else "hint", text=rest.strip())
-    if not _looks_like_a_path(text):
+    path = as_file(text.removeprefix("@"))
+    if path is None and not text.startswith("@"):
         return Note(text=text.strip())
-    path = Path(text.removeprefix("@")).expanduser()
-    return Note(kind="document", text=_document(path), source=path.name)
+    named = path or Path(text.removeprefix("@"))
+    return Note(kind="document", text=_document(named), source=named.name)
 
 
-def _looks_like_a_path(text: str) -> bool:
-    """``@FILE`` always; else what is a file, or is one word with a suffix, as a mistyped name would be."""
-    if text.startswith("@"):
-        return True
-    one_line = text.strip()
-    if "\n" in one_line or len(one_line) > 1_000:
-        return False
-    return Path(one_line).expanduser().is_file() or (" " not in one_line and bool(Path(one_line).suffix))
+def as_file(text: str) -> Path | None:
+    """The path that a person means: of a file that is there, or one word with a suffix, as a mistyped name would be.
+
+    ``None`` for anything else, sentences of any length among them.
+    """
+    name = text.strip()
+    try:
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return path if " " not in name and path.suffix else None
 
 
 def _document(path: Path) -> str:
@@ -60,12 +66,12 @@ def _document(path: Path) -> str:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(f"The note {path} is larger than 2 MB.", "Give the part that matters.")
         text = path.read_text(encoding="utf-8")
-    except OSError as cause:
+    except (OSError, ValueError) as cause:
+        if isinstance(cause, UnicodeDecodeError):
+            raise ConfigError(f"The note {path} is no UTF-8 text.", "Save it as plain text first.") from cause
         raise ConfigError(
-            f"The note {path} cannot be read: {cause.strerror or cause}.", "Check the path."
+            f"The note {path} cannot be read: {getattr(cause, 'strerror', None) or cause}.", "Check the path."
         ) from cause
-    except UnicodeDecodeError as cause:
-        raise ConfigError(f"The note {path} is no UTF-8 text.", "Save it as plain text first.") from cause
     if not text.strip():
         raise ConfigError(f"The note {path} is empty.", "Leave it out.")
     return text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from experimenter.config import Settings
@@ -11,12 +12,12 @@ from experimenter.errors import ConfigError
 from experimenter.planners.desk import Desk
 from experimenter.planners.llm import wire
 from experimenter.planners.llm.asking import Limits
-from experimenter.planners.llm.calls import Gate
 from experimenter.planners.llm.clients import open_model, open_models
 from experimenter.planners.llm.estimating import dearest, estimated_tokens
-from experimenter.planners.llm.model import ModelClient, ModelName, ModelRequest
+from experimenter.planners.llm.model import ModelClient, ModelName, ModelRequest, PassedOver
 from experimenter.planners.llm.names import ROLES, Role, resolve_role
 from experimenter.planners.llm.planner import LLMPlanner
+from experimenter.planners.llm.prices import dollars
 
 __all__ = ["DEFAULT_MODELS", "check_models", "models_of", "open_llm"]
 
@@ -40,11 +41,11 @@ def models_of(
 
 
 def check_models(settings: Settings) -> None:
-    """Opens the first model of every role, so that a missing key or a wrong name is told before a run is created.
+    """Opens every model, fallbacks included, so that a missing key or a wrong name is told before a run is created.
 
     Nothing is sent. Raises ConfigError and ModelFault.
     """
-    for name in sorted({names[0] for names in models_of(settings).values()}, key=str):
+    for name in sorted({name for names in models_of(settings).values() for name in names}, key=str):
         open_model(name)
 
 
@@ -55,7 +56,7 @@ def open_llm(desk: Desk) -> LLMPlanner:
     limits = wire.Limits(seconds=settings.model_seconds)
 
     def client(role: Role) -> ModelClient:
-        return open_models(names[role], None, limits, around)
+        return open_models(names[role], None, limits, around, partial(_weigh, desk))
 
     return LLMPlanner(
         clients=client,
@@ -67,23 +68,22 @@ def open_llm(desk: Desk) -> LLMPlanner:
             seconds=settings.question_seconds,
         ),
         log=desk.log,
-        gate=_gate(desk, names),
+        gate=partial(_weigh, desk),
         ordinal=desk.ordinal,
         images=settings.images,
         models={role: str(models[0]) for role, models in names.items()},
     )
 
 
-def _gate(desk: Desk, names: Mapping[Role, tuple[ModelName, ...]]) -> Gate:
-    """Each call is weighed at its most: all of its reply, at the dearest of the models that may answer."""
-    families = {models[0]: models for models in names.values()}
-
-    def gate(model: ModelName, request: ModelRequest) -> None:
-        tokens = estimated_tokens(request)
-        most = dearest(families.get(model, (model,)), tokens, request.max_tokens)
-        desk.afford(tokens + request.max_tokens, most)
-
-    return gate
+def _weigh(desk: Desk, model: ModelName, request: ModelRequest, passed: Sequence[PassedOver] = ()) -> None:
+    """Each call is weighed at its most, all of its reply included, and what others charged for declining before it."""
+    tokens = estimated_tokens(request)
+    most = dearest((model,), tokens, request.max_tokens)
+    before = [one for one in passed if one.usage is not None]
+    paid = [dollars(one.model, one.usage) for one in before if one.usage]
+    whole = None if most is None or None in paid else most + sum(part for part in paid if part is not None)
+    spent = sum(one.usage.total or 0 for one in before if one.usage)
+    desk.afford(spent + tokens + request.max_tokens, whole)
 
 
 def _chosen_by_key(environ: Mapping[str, str]) -> str:
