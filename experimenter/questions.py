@@ -12,13 +12,11 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from experimenter.envs.records import EnvCard
 from experimenter.records import (
-    Budget,
     CurvePoint,
     Diagnosis,
     EnvSpec,
     Goal,
     Hyperparameters,
-    Json,
     Lesson,
     Lever,
     OffPolicySettings,
@@ -50,20 +48,6 @@ class Question(Record):
     kind: ClassVar[str]
     answer_type: ClassVar[type[Answer]]
     seed: int = 0
-
-
-def without_volatile(written: Json) -> Json:
-    """A question's JSON without what differs between runs that decide alike: how fast the environment was stepped,
-    and what the run may spend."""
-    if not isinstance(written, dict):
-        return written
-    found = dict(written)
-    card, goal = found.get("card"), found.get("goal")
-    if isinstance(card, dict) and isinstance(card.get("random"), dict):
-        found["card"] = {**card, "random": {**card["random"], "steps_per_second": 0.0}}
-    if isinstance(goal, dict):
-        found["goal"] = {**goal, "budget": Budget().model_dump(mode="json")}
-    return found
 
 
 class Attempt(Record):

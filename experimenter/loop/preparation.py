@@ -13,27 +13,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from experimenter import plugins
-from experimenter.budget import Forecast, Ledger, check
+from experimenter.budget import Forecast, Ledger
 from experimenter.config import Settings
 from experimenter.contracts import Executor, Job, JobResult
 from experimenter.envs.records import EnvCard
 from experimenter.envs.vectors.kinds import Choice
-from experimenter.errors import BudgetError, ConfigError, UsageError, WorkspaceError, did_you_mean
+from experimenter.errors import ConfigError, WorkspaceError
 from experimenter.execution.local import LocalExecutor
 from experimenter.identity import seeds
 from experimenter.judge.controls import control_names
-from experimenter.loop.consulting import NOTES, check_planners, check_words, expected, settled
+from experimenter.loop.admission import admit, budget_of, check_algorithm, plan_of
+from experimenter.loop.consulting import NOTES, expected
 from experimenter.loop.devices import DOCUMENT, choice_for
 from experimenter.loop.faults import raise_from
 from experimenter.loop.forecast import forecast, searched
-from experimenter.loop.plan import Plan, affordable, make_plan, nominal_steps
 from experimenter.loop.replaying import ARCHIVE, differences, find_archive
 from experimenter.loop.vectors import keep_choice, vector_job
 from experimenter.planners.archive import Archive
 from experimenter.planners.desk import split_name
 from experimenter.planners.llm.notes import read_notes
-from experimenter.records import Budget, Goal
+from experimenter.records import Goal
 from experimenter.workspace.records import RunRecord, new_run_name
 from experimenter.workspace.store import Workspace
 
@@ -109,21 +108,14 @@ def prepare(
     ``agree`` hears the forecast before anything is created, and raises where it is too much.
     Raises NotFound, ConfigError, BudgetError, EnvironmentFault, ContainmentError or WorkspaceError.
     """
-    _check_words(wish)
-    _check_visibility(judge_visibility)
-    _check_plugins(settings)
-    settings = settled(settings)
-    check_words(settings)
-    _check_containment(settings)
-    budget = _budget(settings)
-    check(budget, settings.confirm_seeds, dollars=expected(settings, (1,))[1])
-    _check_plan(budget, settings)
+    settings = admit(wish, judge_visibility, settings)
+    budget = budget_of(settings)
     notes = read_notes(settings.notes)
     with Workspace.open(Path(settings.workspace)) as workspace:
         archive = _archive(workspace, settings)
         probe_seed = seeds(seed, "probe", 1)[0]
         card, vector = _look_and_choose(env_id, kwargs, judge, settings, probe_seed)
-        _check_algorithm(settings, card)
+        check_algorithm(settings, card)
         goal = Goal(wish=wish, environment=card.spec, judge=judge, target=target, budget=budget, seed=seed)
         device = choice_for(settings, card)
         if archive is not None:
@@ -170,100 +162,12 @@ def _look_and_choose(
     return EnvCard.model_validate(found[0].value["card"]), Choice.model_validate(found[1].value["choice"])
 
 
-def _check_algorithm(settings: Settings, card: EnvCard) -> None:
-    from experimenter.rl.algorithms import algorithm
-
-    learns = algorithm(settings.algorithm).actions
-    if card.action_kind not in learns:
-        kinds = " or ".join(kind.replace("_", " ") for kind in learns)
-        raise UsageError(
-            f"{settings.algorithm.upper()} needs {kinds} actions, and those of {card.spec.id} are "
-            f"{card.action_kind.replace('_', ' ')}.",
-            "Leave --algorithm out: ppo learns both.",
-        )
-
-
-def _check_words(wish: str) -> None:
-    if not wish.strip():
-        raise UsageError("The wish is empty.", 'Say in a sentence what you want, e.g. "reach the flag".')
-    if len(wish) > 4000:
-        raise UsageError("The wish is longer than 4,000 characters.", "Say it shorter.")
-
-
-def _check_visibility(visibility: str) -> None:
-    """A hidden judge is refused, not half kept: no part of the loop can decide without the judge's score yet."""
-    if visibility == "open":
-        return
-    if visibility != "hidden":
-        raise ConfigError(
-            f"A judge is open or hidden, not {visibility[:40]!r}.",
-            did_you_mean(visibility, ("open", "hidden")),
-        )
-    raise ConfigError(
-        "A hidden judge needs a curriculum that promotes designs by preference, and none is installed.",
-        "Use an open judge: leave judge_visibility out, or say open.",
-    )
-
-
-def _check_plugins(settings: Settings) -> None:
-    check_planners(settings)
-    plugins.load("curricula", settings.curriculum)
-    _check_installed(settings.algorithm)
-
-
-def _check_installed(name: str) -> None:
-    """Through the entry points even where the trainer takes a shorter way, so that two of one name are refused."""
-    from experimenter.rl.algorithms import algorithm
-
-    plugins.load("algorithms", name)
-    algorithm(name).ready()
-
-
-def _check_containment(settings: Settings) -> None:
-    from experimenter.sandbox.level import require_containment
-
-    require_containment(allow_unsandboxed=settings.allow_unsandboxed)
-
-
-def _budget(settings: Settings) -> Budget:
-    return Budget(
-        env_steps=settings.budget_steps,
-        seconds=settings.budget_seconds,
-        tokens=settings.budget_tokens,
-        dollars=settings.budget_dollars,
-    )
-
-
-def _check_plan(budget: Budget, settings: Settings) -> None:
-    """The smallest run is one design with its checks, and its confirmation."""
-    steps = budget.env_steps or nominal_steps()
-    if _buys_a_trial(steps, settings):
-        return
-    enough = steps
-    while not _buys_a_trial(enough, settings):
-        enough += max(1, enough // 20)
-    raise BudgetError(
-        f"A budget of {steps:,} learning steps cannot buy the smallest run.",
-        f"With --confirm-seeds {settings.confirm_seeds} it needs about {enough:,}.",
-    )
-
-
-def _buys_a_trial(steps: int, settings: Settings) -> bool:
-    plan = _plan(Budget(env_steps=steps), settings)
-    return affordable(plan.search_limit, plan) > 0
-
-
 def _forecast(goal: Goal, settings: Settings, card: EnvCard) -> Forecast:
-    plan = _plan(goal.budget, settings)
+    plan = plan_of(goal.budget, settings)
     controls = control_names(settings.controls)
     tokens, dollars = expected(settings, searched(plan))
     told = forecast(plan, goal.budget, settings, card, controls, target=goal.target, dollars=dollars)
     return told.model_copy(update={"tokens": tokens})
-
-
-def _plan(budget: Budget, settings: Settings) -> Plan:
-    steps = budget.env_steps or nominal_steps()
-    return make_plan(steps, settings.confirm_seeds, settings.designs, settings.chunk_steps)
 
 
 def _create(

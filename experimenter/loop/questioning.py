@@ -8,7 +8,8 @@ from experimenter.budget import Ledger
 from experimenter.contracts.planning import Consultant, Consulted, Planner
 from experimenter.errors import PlannerRefused
 from experimenter.identity import digest
-from experimenter.questions import Answer, Question, Refusal, without_volatile
+from experimenter.planners.asked import without_volatile
+from experimenter.questions import Answer, Question, Refusal
 
 if TYPE_CHECKING:
     from experimenter.loop.context import RunContext

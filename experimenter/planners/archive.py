@@ -12,8 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experimenter.errors import ConfigError
-from experimenter.identity import digest
-from experimenter.questions import without_volatile
+from experimenter.planners.asked import written_id
 from experimenter.records import Goal, Json, Record
 
 __all__ = ["Archive", "ArchivedAnswer", "ArchivedExchange", "read_archive"]
@@ -40,7 +39,7 @@ class ArchivedExchange(Record):
     @property
     def question_id(self) -> str:
         """The question's id, whichever run asked it."""
-        return digest([self.kind, without_volatile(self.question)])
+        return written_id(self.kind, self.question)
 
 
 class Archive(Record):

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from experimenter.config import Settings
 from experimenter.errors import ConfigError, ExperimenterError
 from experimenter.planners.archive import Archive, ArchivedExchange
+from experimenter.planners.asked import question_id
 from experimenter.planners.desk import Desk
-from experimenter.planners.llm.calls import question_id
 from experimenter.planners.llm.notes import Note
 from experimenter.questions import Answer, Question, Refusal
 

@@ -11,8 +11,9 @@ from experimenter.cli import main
 from experimenter.errors import BudgetError, ExperimenterError
 from experimenter.loop.assemble import open_context
 from experimenter.loop.view import run_view
+from experimenter.planners.asked import question_id
 from experimenter.planners.llm.asking import Asked, Talk
-from experimenter.planners.llm.calls import Kept, question_id
+from experimenter.planners.llm.calls import Kept
 from experimenter.planners.llm.clients import open_models
 from experimenter.planners.llm.faults import ModelFault
 from experimenter.planners.llm.forms import lever

@@ -8,8 +8,9 @@ import pytest
 from llm_samples import BAD, BETTER, GOAL, GOOD, HISTORY, REPLIES, ROOM, TEST, curve, fenced, questions
 
 from experimenter.errors import BudgetError, ConfigError
+from experimenter.planners.asked import question_id
 from experimenter.planners.llm.asking import Limits
-from experimenter.planners.llm.calls import Kept, question_id
+from experimenter.planners.llm.calls import Kept
 from experimenter.planners.llm.clients import open_model
 from experimenter.planners.llm.enqueue import Enqueued
 from experimenter.planners.llm.faults import ModelFault

@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 from experimenter.identity import digest
 from experimenter.planners.llm.model import ModelName, ModelReply, ModelRequest, Usage
 from experimenter.planners.llm.prices import dollars
-from experimenter.questions import Answer, Question, without_volatile
+from experimenter.questions import Answer
 from experimenter.records import Record
 
-__all__ = ["Call", "CallLog", "Consultation", "Gate", "Kept", "Pricing", "call_id", "question_id"]
+__all__ = ["Call", "CallLog", "Consultation", "Gate", "Kept", "Pricing", "call_id"]
 
 USAGE_VERSION: Final = 1
 
@@ -60,11 +60,6 @@ Gate = Callable[[ModelName, ModelRequest], None]
 """Asked before each call that would be paid; raises where the budget does not allow it."""
 
 Pricing = Callable[[ModelName, Usage], "float | None"]
-
-
-def question_id(question: Question) -> str:
-    """The question's id, whichever run asks it: the same words give the same id."""
-    return digest([question.kind, without_volatile(question.model_dump(mode="json"))])
 
 
 def call_id(model: ModelName, request: ModelRequest) -> str:

@@ -12,19 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
 from experimenter.config import Settings
-from experimenter.identity import canonical_json
+from experimenter.planners.asked import question_id
 from experimenter.planners.desk import Desk
 from experimenter.planners.llm import forms, settings
 from experimenter.planners.llm.asking import Asked, Limits, Talk, Unanswered
-from experimenter.planners.llm.calls import CallLog, Consultation, Gate, Kept, Pricing, question_id
+from experimenter.planners.llm.calls import CallLog, Consultation, Gate, Kept, Pricing
 from experimenter.planners.llm.faults import LASTING, ModelFault
-from experimenter.planners.llm.forms import Form, Idea
+from experimenter.planners.llm.forms import Form
 from experimenter.planners.llm.model import ModelClient, ModelName, ModelRequest, Rung
 from experimenter.planners.llm.names import Role
 from experimenter.planners.llm.prices import dollars
-from experimenter.planners.llm.programs import checked_reward, checked_success_test
-from experimenter.planners.llm.prompting import Note, Prompt, is_hidden, one_reward, render
+from experimenter.planners.llm.programs import checked_success_test
+from experimenter.planners.llm.prompting import Note, Prompt, is_hidden, render
 from experimenter.planners.llm.seeing import by_pairs, has_pictures, with_pictures
+from experimenter.planners.llm.writing import repaired, written
 from experimenter.planners.search.curves import read_curve
 from experimenter.questions import (
     Answer,
@@ -40,13 +41,11 @@ from experimenter.questions import (
     Reflect,
     Reflection,
     Refusal,
-    RewardPrograms,
     RolloutRanking,
     SuccessTest,
     WriteRewards,
     WriteSuccessTest,
 )
-from experimenter.records import RewardProgram
 
 __all__ = ["ROLES_OF", "LLMPlanner", "form_of"]
 
@@ -252,54 +251,10 @@ def form_of(question: Question) -> Form | None:
 
 def _answered(question: Question, talk: Talk, prompt: Prompt, form: Form | None) -> Answer:
     if isinstance(question, WriteRewards):
-        return _repaired(question, talk, prompt) if form is None else _written(question, talk, prompt, form)
+        return repaired(question, talk, prompt) if form is None else written(question, talk, prompt, form)
     if isinstance(question, WriteSuccessTest):
         hidden = is_hidden(question)
         source = talk.code(prompt, lambda code: checked_success_test(code, question.card, hidden=hidden))
         return SuccessTest(source=source)
     assert form is not None, "only code is asked for without a form"
     return talk.typed(prompt, form.schema, form.read)
-
-
-def _written(question: WriteRewards, talk: Talk, prompt: Prompt, form: Form) -> Answer:
-    """Ideas first, then a program for each, in a call of its own. One that stays wrong is given up alone."""
-    thought: Any = talk.typed(prompt, form.schema, form.read)
-    ideas: tuple[Idea, ...] = thought.ideas
-    told = canonical_json({"ideas": [idea.model_dump() for idea in ideas]})
-    tried = {attempt.reward.source for attempt in question.history if attempt.reward}
-    found: list[RewardProgram] = []
-    why = ""
-    for index, idea in enumerate(ideas):
-        before = len(talk.rejected)
-        asked = one_reward(prompt, told, index, len(ideas), idea.name)
-        try:
-            source = _code(question, talk, asked, tried)
-        except (Unanswered, ModelFault) as cause:
-            if isinstance(cause, ModelFault) and cause.kind in LASTING:
-                raise
-            why = str(cause)
-            talk.notes.append(f"The program {idea.name} was given up: {why}")
-            if isinstance(cause, ModelFault):
-                break
-            continue
-        tried.add(source)
-        program = RewardProgram(name=idea.name, source=source, origin="llm")
-        talk.mended += [program.hash] if len(talk.rejected) > before else []
-        found.append(program)
-    if not found:
-        raise Unanswered(f"None of {len(ideas)} programs was written. {why}")
-    return RewardPrograms(programs=tuple(found))
-
-
-def _repaired(question: WriteRewards, talk: Talk, prompt: Prompt) -> Answer:
-    failed = question.failed
-    assert failed is not None, "asked only of a program that failed"
-    source = _code(question, talk, prompt, {failed.source})
-    program = RewardProgram(name=failed.name, source=source, origin="llm", parents=(failed.hash,))
-    talk.mended += [program.hash] if talk.rejected else []
-    return RewardPrograms(programs=(program,))
-
-
-def _code(question: WriteRewards, talk: Talk, prompt: Prompt, tried: set[str]) -> str:
-    hidden = is_hidden(question)
-    return talk.code(prompt, lambda code: checked_reward(code, question.card, hidden=hidden, tried=tried))
