@@ -145,7 +145,7 @@ def _check(origin: str, found: Mapping[str, Any]) -> None:
         key = str(first["loc"][0])
         field = Settings.model_fields[key]
         raise ConfigError(
-            f"{_where(origin, key)} = {found[key]!r} is refused: {first['msg']}.",
+            f"{_where(origin, key)} = {found[key]!r} is refused: {first['msg'].removeprefix('Value error, ')}.",
             f"{key}: {field.description} The default is {field.get_default(call_default_factory=True)!r}.",
         ) from cause
 

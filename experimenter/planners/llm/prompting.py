@@ -170,33 +170,13 @@ def _own(question: Question) -> dict[str, str]:
         case Decompose():
             return _decompose(question)
         case DesignEnvironments():
-            refused = refused_lines(question.history) + (
-                [inline(question.error, 600)] if question.error else []
-            )
-            return {
-                "count": str(question.count),
-                "rejected": part("rejected", _lines(refused, "rejected")),
-            }
+            return _mixtures(question)
         case WriteRewards():
             return _rewards(question)
         case ChooseHyperparameters():
-            base = question.off_policy or question.base
-            return {
-                "count": str(question.count),
-                "steps": f"{question.steps:,}",
-                "algorithm": inline(question.algorithm, 40),
-                "base": quoted(canonical_json(base.model_dump(exclude={"v"})), CAPS["inline"]),
-            }
+            return _settings(question)
         case ReadCurve():
-            wanted = (
-                f"The target is a true return of {number(question.target)}."
-                if question.target is not None
-                else ""
-            )
-            return {
-                "curve": part("curve", quoted(curve_words(question.points), CAPS["curve"])),
-                "target": wanted,
-            }
+            return _curve(question)
         case RankRollouts():
             return {"rollouts": part("rollouts", quoted(_rollouts(question), CAPS["rollouts"]))}
         case Reflect():
@@ -206,6 +186,28 @@ def _own(question: Question) -> dict[str, str]:
         case WriteSuccessTest():
             return _failure(question.failed or "", question.error)
     return {}
+
+
+def _mixtures(question: DesignEnvironments) -> dict[str, str]:
+    now = [inline(question.error, 600)] if question.error else []
+    refused = refused_lines(question.history) + now
+    return {"count": str(question.count), "rejected": part("rejected", _lines(refused, "rejected"))}
+
+
+def _settings(question: ChooseHyperparameters) -> dict[str, str]:
+    base = question.off_policy or question.base
+    return {
+        "count": str(question.count),
+        "steps": f"{question.steps:,}",
+        "algorithm": inline(question.algorithm, 40),
+        "base": quoted(canonical_json(base.model_dump(exclude={"v"})), CAPS["inline"]),
+    }
+
+
+def _curve(question: ReadCurve) -> dict[str, str]:
+    target = question.target
+    wanted = "" if target is None else f"The target is a true return of {number(target)}."
+    return {"curve": part("curve", quoted(curve_words(question.points), CAPS["curve"])), "target": wanted}
 
 
 def _decompose(question: Decompose) -> dict[str, str]:
