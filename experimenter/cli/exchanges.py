@@ -44,7 +44,7 @@ def exchanges(
         if number is not None:
             _show(store, run, _nth(found, number), as_json=as_json)
         else:
-            _list(found, as_json=as_json)
+            _list(found, store.run(run).planner, as_json=as_json)
 
 
 def _check_kind(kind: str | None, found: list[Exchange]) -> None:
@@ -75,11 +75,11 @@ def _write(store: Workspace, run: str, out: Path) -> None:
     say(f"{len(archive.exchanges)} exchanges of {run} are in {out}; replay them with: --planner replay:{out}")
 
 
-def _list(found: list[Exchange], *, as_json: bool) -> None:
+def _list(found: list[Exchange], planner: str, *, as_json: bool) -> None:
     from experimenter.cli.console import print_json, say, screen
     from experimenter.cli.tables import plain_table
 
-    rows = [_facts(place, one) for place, one in enumerate(found, start=1)]
+    rows = [_facts(place, one, planner) for place, one in enumerate(found, start=1)]
     if as_json:
         print_json(rows)
         return
@@ -99,17 +99,24 @@ def _told(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
 
 
-def _facts(place: int, one: Exchange) -> dict[str, Any]:
+def _who(usage: dict[str, Any], planner: str) -> str:
+    """Whose answer was used, and who was asked before, where that was somebody else."""
+    by, models = str(usage.get("planner") or planner), " and ".join(map(str, usage.get("models") or ()))
+    if by in ("search", "random") and models:
+        return f"{by}, after {models}"
+    return models or by
+
+
+def _facts(place: int, one: Exchange, planner: str) -> dict[str, Any]:
     from experimenter.identity import canonical_json
 
     usage = one.usage if isinstance(one.usage, dict) else {}
     paid = bool(usage.get("calls"))
     tokens = [usage.get(name) for name in ("input_tokens", "output_tokens")]
-    models = usage.get("models") or [usage.get("planner") or "the run's planner"]
     return {
         "number": place,
         "kind": one.kind,
-        "by": safe_text(" and ".join(map(str, models))),
+        "by": safe_text(_who(usage, planner)),
         "refused": bool(one.answer.get("refused")),
         "repairs": usage.get("repairs", 0),
         "tokens": (None if None in tokens else sum(tokens)) if paid else 0,

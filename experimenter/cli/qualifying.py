@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experimenter.cli.options import AsJson, WorkspaceFolder, resolve
-from experimenter.errors import ExperimenterError, Stopped, UsageError
+from experimenter.errors import ExperimenterError, Stopped, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from experimenter.config import Settings
@@ -42,20 +42,34 @@ def check(
 
     The result is kept in the workspace, and a run warns about a model that was found weak.
     """
-    from experimenter.cli.console import print_json, say
     from experimenter.loop.qualification import store_qualification
 
     settings = resolve(workspace=workspace)
     name = _one_model(model, settings)
     client = _client(name, settings)
     found = _examined(client, settings, seed, yes=yes)
-    path = store_qualification(Path(settings.workspace).expanduser().absolute(), found)
+    try:
+        path = store_qualification(Path(settings.workspace).expanduser().absolute(), found)
+    except WorkspaceError as error:
+        # What was paid for is shown all the same.
+        _tell(found, None, as_json=as_json)
+        raise WorkspaceError(
+            f"The result above could not be kept: {error.message}", "Free some space before the next check."
+        ) from error
+    _tell(found, path, as_json=as_json)
+
+
+def _tell(found: Qualification, path: Path | None, *, as_json: bool) -> None:
+    from experimenter.cli.console import print_json, say
+
     if as_json:
-        verdict = {"verdict": found.verdict, "weaknesses": list(found.weaknesses), "file": str(path)}
+        kept = None if path is None else str(path)
+        verdict = {"verdict": found.verdict, "weaknesses": list(found.weaknesses), "file": kept}
         print_json(found.model_dump(mode="json") | verdict)
         return
     _show(found)
-    say(f"kept in {path}")
+    if path is not None:
+        say(f"kept in {path}")
 
 
 def _one_model(text: str, settings: Settings) -> ModelName:

@@ -188,6 +188,8 @@ def _announce(prepared: Prepared, settings: Settings) -> None:
     record = prepared.record
     say(f"run {record.id}: {record.goal.wish} · {record.goal.environment.id} · seed {record.goal.seed}")
     say(f"planner: {load('planners', split_name(record.planner)[0]).notice}")
+    if settings.routes:
+        say(f"routes: {', '.join(f'{kind} to {name}' for kind, name in settings.routes.items())}")
     for words in _about_models(settings):
         say(words)
     say(f"judge: {prepared.card.judge.words}")

@@ -104,8 +104,10 @@ def expected(settings: Settings, trials: Sequence[int]) -> tuple[int, float | No
     from experimenter.planners.llm.opening import models_of
 
     models = tuple(dict.fromkeys(name for names in models_of(settings).values() for name in names))
-    # In each trial a lever, ideas, a program for each candidate, and a lesson; of the native design the lesson alone.
-    return expected_usage(models, sum(3 + candidates for candidates in trials[1:]) + 1)
+    # In each trial a lever, ideas, a program for each candidate, and a lesson. Of the native design a lesson, and
+    # beside it a test of success and a curve; a search that ends early leaves steps for one trial more.
+    later = trials[1:] or (1,)
+    return expected_usage(models, 3 + sum(3 + candidates for candidates in later))
 
 
 def words_are_spent(workspace: Workspace, record: RunRecord) -> str | None:

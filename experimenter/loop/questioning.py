@@ -85,7 +85,8 @@ def _words(question: Question, found: Consulted, usage: dict[str, Any]) -> str:
     who = " and ".join(usage.get("models", ())) or found.planner
     if isinstance(found.answer, Refusal):
         return f"{who} does not answer {question.kind}: {found.answer.reason}"
-    parts = [f"{who} answered {question.kind}"]
+    instead = found.planner in ("search", "random") and who != found.planner
+    parts = [f"{who} was asked {question.kind}" if instead else f"{who} answered {question.kind}"]
     if (tokens := _tokens(usage)) is not None:
         parts.append(f"{tokens:,} tokens")
     if usage.get("calls"):

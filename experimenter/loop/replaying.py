@@ -8,6 +8,7 @@ from typing import Any, Final
 from experimenter.envs.vectors.kinds import Choice
 from experimenter.errors import ConfigError, NotFound
 from experimenter.identity import step_id
+from experimenter.loop.commands import budget_words
 from experimenter.loop.devices import DOCUMENT as DEVICE
 from experimenter.loop.vectors import VECTOR
 from experimenter.planners.archive import Archive, ArchivedAnswer, ArchivedExchange, read_archive
@@ -128,7 +129,8 @@ def replayed_recall(workspace: Workspace, run: str, cycle: int) -> Json:
 def differences(archive: Archive, record: RunRecord) -> tuple[str, ...]:
     """What would lead the replay elsewhere, in words: it then ends at the first question that was never asked."""
     then, now = archive.goal.model_dump(mode="json"), record.goal.model_dump(mode="json")
-    found = [(f"the goal's {key}", then.get(key), now[key]) for key in now]
+    found = [(f"the goal's {key}", then.get(key), now[key]) for key in now if key != "budget"]
+    found.append(("the budget", budget_words(archive.goal.budget), budget_words(record.goal.budget)))
     before, after = archive.settings, _telling(record.settings)
     found += [(key, before.get(key), after[key]) for key in after if key in before]
     return tuple(f"{what} was {old!r} and is {new!r}" for what, old, new in found if old != new)

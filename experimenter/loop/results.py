@@ -46,12 +46,28 @@ def _as_it_is(workspace: Workspace, record: RunRecord) -> RunRecord:
     folder = workspace.run_folder(record.id)
     if record.status not in ("running", "paused") or RunLock(folder).holder() is not None:
         return record
+    if said := _last_error(folder / "runner.log"):
+        hint = f"What was finished is kept. Put that right, then: experimenter resume {record.id}"
+        return record.model_copy(
+            update={"status": "failed", "error": f"WorkspaceError: {said}", "hint": hint}
+        )
     words = {
         "error": "The runner ended without a word; it was killed, or ran out of memory.",
         "status": "stopped",
     }
     hint = f"What was finished is kept. Go on with: experimenter resume {record.id}"
     return record.model_copy(update=words | {"hint": hint})
+
+
+def _last_error(log: Path) -> str:
+    """Why a runner left that could not write it into the run, as on a full disk: the last line of its log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4_000))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1].removeprefix("error: ")[:500] if lines and lines[-1].startswith("error: ") else ""
 
 
 def _unfinished(record: RunRecord, card: EnvCard, trials: int) -> RunResult:

@@ -20,6 +20,8 @@ from experimenter.execution.examining import Applied
 from experimenter.execution.recording import Recorded
 from experimenter.identity import digest, seeds
 from experimenter.loop.context import Outcome, RunContext
+from experimenter.loop.replaying import stored_archive
+from experimenter.planners.llm.route import Routed
 from experimenter.questions import SuccessTest, WriteSuccessTest
 from experimenter.records import PolicyRef
 from experimenter.success import TEST, Gate, Reason, Tried, WordedTest, frozen_hash, read_test
@@ -45,8 +47,24 @@ def propose_success_test(ctx: RunContext) -> None:
     wanted = getattr(ctx.settings, "success_test", "auto") == "auto"
     judge = ctx.card.judge
     # A goal that declares that only the return counts has a judge: nobody asked for more.
-    if wanted and ctx.parent is None and judge.kind == "none" and judge.declared_by != "goal":
+    if (
+        wanted
+        and ctx.parent is None
+        and judge.kind == "none"
+        and judge.declared_by != "goal"
+        and _can_be_asked(ctx)
+    ):
         ctx.once(TEST, 0, lambda: _proposed(ctx))
+
+
+def _can_be_asked(ctx: RunContext) -> bool:
+    """The built-in planners write no tests; a replay knows one only where the replayed run was asked for one."""
+    archive = stored_archive(ctx.workspace, ctx.run)
+    kind = WriteSuccessTest.kind
+    if archive is not None:
+        return any(exchange.kind == kind for exchange in archive.exchanges)
+    planner = ctx.planner.planner_for(kind) if isinstance(ctx.planner, Routed) else ctx.planner
+    return planner.name not in ("search", "random")
 
 
 def frozen_test(ctx: RunContext) -> WordedTest | None:

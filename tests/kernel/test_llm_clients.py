@@ -374,6 +374,7 @@ def test_a_script_answers_by_kind_and_order_or_by_the_questions_id(tmp_path: Pat
         "[[answers]]\nreply = 'x'",
         "nonsense",
         "",
+        "answers = []",
     ],
 )
 def test_a_file_that_is_no_script_is_refused_by_name(tmp_path: Path, text: str) -> None:

@@ -76,7 +76,7 @@ class Routed:
             return found
         second = self.fallback.answer(question)
         if isinstance(second, Refusal):
-            reason = f"{found.answer.reason} And the planner {self.fallback.name}: {second.reason}"
+            reason = f"{found.answer.reason} The planner {self.fallback.name} does not answer it either."
             return replace(found, answer=Refusal(reason=reason))
         said = (
             f"The planner {first.name} refused {question.kind}, so {self.fallback.name} answered it:"

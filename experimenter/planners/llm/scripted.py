@@ -23,10 +23,11 @@ from typing import Any, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from experimenter.errors import ConfigError
+from experimenter.errors import ConfigError, did_you_mean
 from experimenter.identity import canonical_json
 from experimenter.planners.llm.faults import FaultKind, ModelFault
 from experimenter.planners.llm.model import Abilities, ModelName, ModelReply, ModelRequest, Usage
+from experimenter.questions import QUESTIONS
 from experimenter.records import Record
 
 __all__ = ["ScriptedAnswer", "ScriptedClient"]
@@ -88,12 +89,15 @@ class ScriptedClient:
         try:
             text = path.read_text(encoding="utf-8")
             told = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+            if not isinstance(told, dict) or not told.get("answers"):
+                raise ValueError("it has no list named answers, or an empty one")
             answers = [ScriptedAnswer.model_validate(one) for one in told["answers"]]
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as cause:
             raise ConfigError(
                 f"{path} is no script of answers: {_first_line(cause)}.",
                 "It is a TOML or JSON file with a list named answers.",
             ) from cause
+        _check_kinds(answers, path)
         return cls(answers, str(path))
 
     @property
@@ -154,6 +158,15 @@ class ScriptedClient:
         )
 
 
+def _check_kinds(answers: Sequence[ScriptedAnswer], path: Path) -> None:
+    """A slip in a kind would leave its questions to somebody else for a whole run."""
+    known = [question.kind for question in QUESTIONS]
+    for answer in answers:
+        if answer.kind and answer.kind not in known:
+            hint = did_you_mean(answer.kind, known) or f"There are {', '.join(known)}."
+            raise ConfigError(f"{path} answers a question {answer.kind!r}, which there is not.", hint)
+
+
 def _counted(request: ModelRequest, text: str) -> Usage:
     """A token for every four bytes, rounded up: made up, but the same every time."""
     asked = [request.system, *(message.text for message in request.messages)]
@@ -168,4 +181,6 @@ def _first_line(cause: Exception) -> str:
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
-    return f"{type(cause).__name__}: {cause}".splitlines()[0]
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    return f"{cause}".splitlines()[0] if str(cause) else type(cause).__name__
