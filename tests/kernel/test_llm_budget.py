@@ -182,6 +182,7 @@ def test_a_no_to_the_price_leaves_nothing_behind(served, workspace, capsys):
         assert store.run_names() == ()
 
 
+@pytest.mark.slow
 def test_a_run_whose_words_ran_out_is_replayed_to_the_same_end(served, fast, workspace):
     limits = {"budget_tokens": 9_000, "model_tokens": 3_000, "budget_steps": 40_000, "designs": 2}
     first = lab(fast, "openai-compat:m", **limits).run(WISH, name="first")

@@ -42,6 +42,7 @@ def test_exchanges_say_whose_answer_was_used(declining, fast, workspace, capsys)
     assert words and all("was asked" in one for one in words if "shy" in one)
 
 
+@pytest.mark.slow
 def test_a_search_run_asks_nobody_for_a_test_of_success_and_is_replayed(fast, workspace, capsys):
     settings = {**fast, "budget_steps": 8_000}
     first = Experimenter("corridor_env:Corridor-v0", **settings).run(WISH, name="first")

@@ -62,14 +62,14 @@ def told(root: Path, run: str) -> str:
         return "\n".join(str(event.data.get("words", "")) for event in store.events(run))
 
 
-# The two that speak one dialect take turns, and the other halves are slow ones.
+# One run for each dialect; the other halves are slow ones.
 WAYS = [
     ("openai:gpt-x", True),
-    ("openai:gpt-x", False),
-    ("anthropic:claude-x", True),
     ("anthropic:claude-x", False),
-    ("openai-compat:local", True),
     ("ollama:llama3.1", False),
+    pytest.param("openai:gpt-x", False, marks=pytest.mark.slow),
+    pytest.param("anthropic:claude-x", True, marks=pytest.mark.slow),
+    pytest.param("openai-compat:local", True, marks=pytest.mark.slow),
     pytest.param("openai-compat:local", False, marks=pytest.mark.slow),
     pytest.param("ollama:llama3.1", True, marks=pytest.mark.slow),
 ]
@@ -121,6 +121,7 @@ def test_a_replay_takes_the_same_decisions_byte_for_byte_and_pays_nothing(
     assert fingerprint(workspace, "first").keys() == fingerprint(workspace, "second").keys()
 
 
+@pytest.mark.slow
 def test_a_published_archive_is_replayed_elsewhere_and_ends_where_its_answers_end(
     served, fast, workspace, tmp_path, monkeypatch
 ):
@@ -221,6 +222,7 @@ def test_a_limit_in_dollars_needs_a_price_and_one_in_tokens_is_never_passed(serv
     assert "6,000 tokens" in told(workspace, "limited")
 
 
+@pytest.mark.slow
 def test_keys_choose_the_model_and_never_the_planner(served, fast, workspace):
     server = served(by_the_book)
     found = Experimenter(ENV, **{**fast, "budget_steps": 8_000, "success_test": "off"}).run(WISH)
@@ -229,6 +231,7 @@ def test_keys_choose_the_model_and_never_the_planner(served, fast, workspace):
     assert {asked.dialect for asked in server.asked} == {"messages"}, "Anthropic's key is looked at first"
 
 
+@pytest.mark.slow
 def test_routes_send_single_questions_elsewhere(served, fast, workspace):
     server = served(by_the_book)
     agent = lab(fast, "openai-compat:m", planner="search", routes={"reflect": "llm"}, budget_steps=8_000)
@@ -239,6 +242,7 @@ def test_routes_send_single_questions_elsewhere(served, fast, workspace):
     assert by["reflect"] == "llm"
 
 
+@pytest.mark.slow
 def test_notes_reach_every_prompt_as_they_were_when_the_run_began(served, fast, workspace, tmp_path):
     server = served(by_the_book)
     paper = tmp_path / "paper.txt"
@@ -256,7 +260,14 @@ def test_notes_reach_every_prompt_as_they_were_when_the_run_began(served, fast, 
         lab(fast, "openai-compat:m", notes=("missing.txt",)).run(WISH)
 
 
-@pytest.mark.parametrize("turn", [Fault("server_error"), Fault("html"), Said(refusal="I will not.")])
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(Fault("server_error"), marks=pytest.mark.slow),
+        Fault("html"),
+        pytest.param(Said(refusal="I will not."), marks=pytest.mark.slow),
+    ],
+)
 def test_a_model_that_fails_throughout_leaves_a_run_that_search_planned_and_that_says_so(
     served, fast, workspace, turn
 ):
