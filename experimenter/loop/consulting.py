@@ -142,17 +142,15 @@ class _Desks:
     listener: Listener
 
     def open(self, text: str) -> Planner:
-        name, argument = split_name(text)
-        plugin: Any = plugins.load("planners", name)
-        made: Planner = plugin.opened(self._desk(argument)) if isinstance(plugin, Opened) else plugin()
+        plugin: Any = plugins.load("planners", split_name(text)[0])
+        made: Planner = plugin.opened(self._desk()) if isinstance(plugin, Opened) else plugin()
         return made
 
-    def _desk(self, argument: str) -> Desk:
+    def _desk(self) -> Desk:
         run = self.record.id
         return Desk(
             settings=self.settings,
             folder=self.workspace.run_folder(run),
-            argument=argument,
             notes=_notes(self.workspace, run),
             log=_Calls(self.workspace, run, self._say),
             afford=self._afford,

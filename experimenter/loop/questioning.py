@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from experimenter.budget import Ledger
-from experimenter.contracts.planning import Consultant, Consulted, Planner
+from experimenter.contracts.planning import Consultant, Consulted
 from experimenter.errors import PlannerRefused
 from experimenter.identity import digest
 from experimenter.planners.asked import without_volatile
+from experimenter.planners.llm.route import whom_of
 from experimenter.questions import Answer, Question, Refusal
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _consult(ctx: RunContext, question: Question) -> tuple[Answer, dict[str, Any
     if not isinstance(planner, Consultant):
         return planner.answer(question), {}, False
     asked = {"kind": question.kind, "planner": planner.name}
-    ctx.emit("model.asked", asked | ({"model": model} if (model := _whom(planner, question)) else {}))
+    ctx.emit("model.asked", asked | ({"model": model} if (model := whom_of(planner, question.kind)) else {}))
     ctx.workspace.spend(ctx.run, Ledger(seconds=ctx.clock.take()))
     found = planner.consult(question)
     if any(str(model).startswith("manual:") for model in found.usage().get("models", ())):
@@ -54,12 +55,6 @@ def _consult(ctx: RunContext, question: Question) -> tuple[Answer, dict[str, Any
         ctx.clock.take()
     _tell(ctx, question, found)
     return found.answer, found.usage(), bool(found.faults)
-
-
-def _whom(planner: Planner, question: Question) -> str:
-    """Who is asked, where the planner can say."""
-    whom = getattr(planner, "whom", None)
-    return str(whom(question.kind)) if callable(whom) else ""
 
 
 def _tell(ctx: RunContext, question: Question, found: Consulted) -> None:

@@ -44,7 +44,7 @@ _READ: Final = (
 
 def propose_success_test(ctx: RunContext) -> None:
     """Asks for a test once a run, where nothing says yet what success is. A planner that refuses leaves no trace."""
-    wanted = getattr(ctx.settings, "success_test", "auto") == "auto"
+    wanted = ctx.settings.success_test == "auto"
     judge = ctx.card.judge
     # A goal that declares that only the return counts has a judge: nobody asked for more.
     if (

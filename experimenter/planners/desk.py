@@ -38,7 +38,7 @@ def _nothing(_kind: str, _data: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """``argument`` is what stands after a colon in the planner's name. ``folder`` is the run's own.
+    """``folder`` is the run's own.
 
     ``log`` keeps each call before its reply is used. ``afford`` is told what a call may take at most (tokens, and
     dollars or ``None`` where the price is unknown) and raises where the budget does not allow it. ``ordinal`` says how
@@ -48,7 +48,6 @@ class Desk:
 
     settings: Settings
     folder: Path
-    argument: str = ""
     notes: tuple[Note, ...] = ()
     log: CallLog = field(default_factory=Kept)
     afford: Callable[[int, float | None], None] = _all_allowed

@@ -224,5 +224,8 @@ def test_a_damaged_archive_is_refused_by_its_name_before_a_run(served, fast, wor
 
 
 @pytest.mark.parametrize("note", ["~50 steps are enough", "x" * 400 + " y", "a\0b c", "no/such folder here"])
-def test_a_note_that_is_no_file_is_a_sentence(served, fast, note):
-    lab(fast, "openai-compat:m", notes=(note,)).prepare(WISH)
+def test_a_note_that_is_no_file_is_a_sentence(served, fast, workspace, note):
+    run = lab(fast, "openai-compat:m", notes=(note,)).prepare(WISH)
+    with Workspace.open(workspace, create=False) as store:
+        (kept,) = store.document(run, "notes")["notes"]
+    assert (kept["kind"], kept["text"]) == ("hint", note)

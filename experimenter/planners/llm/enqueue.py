@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from experimenter.contracts import Planner
 from experimenter.planners.llm.calls import Consultation
-from experimenter.planners.llm.route import consulted
+from experimenter.planners.llm.route import consulted, whom_of
 from experimenter.questions import (
     Answer,
     ChooseHyperparameters,
@@ -36,8 +36,7 @@ class Enqueued:
 
     def whom(self, kind: str) -> str:
         """The model that will be asked, where one will be."""
-        whom = getattr(self.model, "whom", None)
-        return str(whom(kind)) if callable(whom) else ""
+        return whom_of(self.model, kind)
 
     def answer(self, question: Question) -> Answer:
         return self.consult(question).answer

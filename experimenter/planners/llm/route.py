@@ -11,7 +11,7 @@ from experimenter.errors import ConfigError, did_you_mean
 from experimenter.planners.llm.calls import Consultation
 from experimenter.questions import QUESTIONS, Answer, Question, Refusal
 
-__all__ = ["DEFAULT_ROUTES", "KINDS", "Routed", "check_routes", "consulted"]
+__all__ = ["DEFAULT_ROUTES", "KINDS", "Routed", "check_routes", "consulted", "whom_of"]
 
 KINDS: Final = tuple(question.kind for question in QUESTIONS)
 DEFAULT_ROUTES: Final[Mapping[str, str]] = {"choose_hyperparameters": "enqueued"}
@@ -62,8 +62,7 @@ class Routed:
 
     def whom(self, kind: str) -> str:
         """The model that will be asked, where one will be."""
-        whom = getattr(self.planner_for(kind), "whom", None)
-        return str(whom(kind)) if callable(whom) else ""
+        return whom_of(self.planner_for(kind), kind)
 
     def answer(self, question: Question) -> Answer:
         return self.consult(question).answer
@@ -86,6 +85,12 @@ class Routed:
 
     def _planners(self) -> dict[str, Planner]:
         return {self.fallback.name: self.fallback, **self.others, self.main.name: self.main}
+
+
+def whom_of(planner: Planner, kind: str) -> str:
+    """The model that a planner will ask, where it asks one and can say which."""
+    whom = getattr(planner, "whom", None)
+    return str(whom(kind)) if callable(whom) else ""
 
 
 def consulted(planner: Planner, question: Question) -> Consultation:
