@@ -3,6 +3,7 @@
     python benchmarks/engine.py                                # every row, at least five pairs each: hours
     python benchmarks/engine.py --only cartpole-ppo,first-step --json
     python benchmarks/engine.py --only raw-hopper --pairs 3
+    python benchmarks/engine.py --only sac-hopper-quality --json --keep sac.jsonl     # again: goes on where it was
     python benchmarks/engine.py --list
 
 Every run is a process of its own with one thread, and runs take turns (A B A B …), because the machine's speed drifts.
@@ -22,6 +23,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ if str(HERE) not in sys.path:
 from peers.common import Task  # noqa: E402
 from peers.contests import CONTESTS, Contest, Side  # noqa: E402
 from peers.facts import NoFacts, facts_of, informed, program  # noqa: E402
+from peers.kept import Kept, SpoiltFile  # noqa: E402
 from peers.parts import missing  # noqa: E402
 from peers.rows import HEAD, Answers, line, row  # noqa: E402
 
@@ -46,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{contest.name:26}{contest.what}" for contest in CONTESTS.values()))
         return 0
     contests = [CONTESTS[name] for name in chosen(options.only)]
+    kept = opened(options.keep)
     if not options.json:
         print(HEAD, flush=True)
     rows: dict[str, dict[str, Any]] = {}
     for contest in contests:
-        rows[contest.name] = measured(contest, options.pairs, options.steps)
+        rows[contest.name] = measured(contest, options.pairs, options.steps, kept)
         if not options.json:
             print(line(contest, rows[contest.name]), flush=True)
     if options.json:
@@ -67,6 +71,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--pairs", type=positive, help="runs of each side; every row's own number unless given"
     )
     parser.add_argument("--steps", type=positive, help="other training steps for every row, for a quick look")
+    parser.add_argument(
+        "--keep",
+        metavar="FILE",
+        type=Path,
+        help="keep every answer in FILE, and ask none again that it holds",
+    )
     parser.add_argument("--json", action="store_true", help="one object on stdout instead of the table")
     parser.add_argument("--list", action="store_true", help="the rows' names, and what each shows")
     return parser.parse_args(arguments)
@@ -93,7 +103,18 @@ def chosen(only: str | None) -> list[str]:
     return names
 
 
-def measured(contest: Contest, pairs: int | None = None, steps: int | None = None) -> dict[str, Any]:
+def opened(path: Path | None) -> Kept:
+    """Exits with 2 where ``path`` does not hold kept answers."""
+    try:
+        return Kept(path)
+    except SpoiltFile as failure:
+        print(failure, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def measured(
+    contest: Contest, pairs: int | None = None, steps: int | None = None, kept: Kept | None = None
+) -> dict[str, Any]:
     """One row: its runs, in turns, and what they say."""
     lacks = {label: lack for label, side in contest.sides.items() if (lack := missing(side.needs))}
     absent = [lack for label, lack in lacks.items() if not contest.sides[label].extra]
@@ -103,18 +124,20 @@ def measured(contest: Contest, pairs: int | None = None, steps: int | None = Non
     if steps is not None:
         contest = replace(contest, task={**contest.task, "steps": steps})
     try:
-        answers = in_turns(contest, sides, pairs or contest.pairs)
-    except (NoFacts, RunFailed) as failure:
+        answers = in_turns(contest, sides, pairs or contest.pairs, kept or Kept(None))
+    except (NoFacts, RunFailed, SpoiltFile) as failure:
         return {"what": contest.what, "failed": str(failure)}
     return row(contest, answers)
 
 
-def in_turns(contest: Contest, sides: Mapping[str, Side], pairs: int) -> Answers:
+def in_turns(contest: Contest, sides: Mapping[str, Side], pairs: int, kept: Kept) -> Answers:
     answers: dict[str, list[dict[str, Any]]] = {label: [] for label in sides}
     for pair in range(pairs):
         for label, side in sides.items():
             began = time.monotonic()
-            answers[label].append(ask(side, task_of(contest, side, pair)))
+            task = task_of(contest, side, pair)
+            question = {"row": contest.name, "side": label, "pair": pair, "task": asdict(task)}
+            answers[label].append(kept.get(question, partial(ask, side, task)))
             took = time.monotonic() - began
             print(f"{contest.name} {pair + 1}/{pairs} {label}: {took:.1f} s", file=sys.stderr, flush=True)
     return answers

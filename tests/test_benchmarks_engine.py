@@ -201,3 +201,31 @@ def test_no_name_at_all_is_no_row_either(engine):
 def test_pairs_must_be_a_number_above_0(pairs):
     done = script("engine.py", f"--pairs={pairs}")
     assert done.returncode == 2 and "not a whole number above 0" in done.stderr
+
+
+def test_kept_answers_are_not_asked_again_and_a_cut_line_is(tmp_path, engine):
+    """A power failure in the middle of the second answer: the first stands, the second is asked again."""
+    from peers.kept import Kept
+
+    file, asked = tmp_path / "kept.jsonl", []
+
+    def ask(name):
+        asked.append(name)
+        return {"steps": len(asked)}
+
+    first = Kept(file)
+    assert first.get({"pair": 0}, lambda: ask("a")) == {"steps": 1}
+    assert first.get({"pair": 1}, lambda: ask("b")) == {"steps": 2}
+    file.write_bytes(file.read_bytes()[:-5])
+    again = Kept(file)
+    assert again.get({"pair": 0}, lambda: ask("c")) == {"steps": 1}
+    assert again.get({"pair": 1}, lambda: ask("d")) == {"steps": 3}
+    assert asked == ["a", "b", "d"] and len(file.read_text().splitlines()) == 2
+
+
+def test_a_file_that_holds_no_answers_is_refused_and_left_as_it_is(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("buy milk\n")
+    done = script("engine.py", "--only", "first-step", "--keep", str(file))
+    assert done.returncode == 2 and "notes.txt, line 1: not an answer" in done.stderr
+    assert file.read_text() == "buy milk\n"

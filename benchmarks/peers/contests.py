@@ -199,8 +199,8 @@ _ALL: Final = (
         Asked(at_least=2.0, against="sb3"),
     ),
     Contest(
-        "sac-hopper-quality", "SAC on Hopper, final true score", "score", HOP | {"steps": 30_000, "judge_it": True},
-        {"engine": SAC, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), span=3000.0,
+        "sac-hopper-quality", "SAC on Hopper, final true score", "score", HOP | {"steps": 10_000, "judge_it": True},
+        {"engine": SAC, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), pairs=40, span=3000.0,
     ),
     Contest(
         "sb3-vectors", "which of its vector environments is the fastest for Stable-Baselines3 on CartPole", "rate",
