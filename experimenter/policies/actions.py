@@ -130,14 +130,15 @@ class CategoricalHead(ActionHead):
         lying, rows = np.ascontiguousarray(out.T), np.arange(len(out))
         log_all, p_all = np.empty_like(lying), np.empty_like(lying)
         log_prob, entropy = np.zeros(len(out), out.dtype), np.empty((self.width, len(out)), out.dtype)
-        chosen = [(part.start + raw[:, i]) * len(out) + rows for i, part in enumerate(self.parts)]
+        chosen = [(raw[:, i] + part.start) * len(out) + rows for i, part in enumerate(self.parts)]
         for i, part in enumerate(self.parts):
-            logits = lying[part] - np.maximum.reduce(lying[part], axis=0)
-            weights = np.exp(logits)
-            total = np.add.reduce(weights, axis=0)
-            np.subtract(logits, np.log(total), out=log_all[part])
-            np.divide(weights, total, out=p_all[part])
-            entropy[i] = -np.add.reduce(p_all[part] * log_all[part], axis=0)
+            log, p = log_all[part], p_all[part]
+            np.subtract(lying[part], np.maximum.reduce(lying[part], axis=0), out=log)
+            np.exp(log, out=p)
+            total = np.add.reduce(p, axis=0)
+            log -= np.log(total)
+            p /= total
+            entropy[i] = -np.add.reduce(p * log, axis=0)
             log_prob += log_all.reshape(-1).take(chosen[i])
         return HeadGradient(log_prob, np.add.reduce(entropy, axis=0), (log_all, p_all, entropy, *chosen))
 
@@ -146,7 +147,8 @@ class CategoricalHead(ActionHead):
         d_out: Array = p_all * -d_log_prob
         for i, part in enumerate(self.parts):
             d_out.reshape(-1)[chosen[i]] += d_log_prob
-            d_out[part] -= d_entropy * p_all[part] * (log_all[part] + entropy[i])
+            if d_entropy:
+                d_out[part] -= d_entropy * p_all[part] * (log_all[part] + entropy[i])
         return np.ascontiguousarray(d_out.T), None
 
 

@@ -23,3 +23,11 @@ class Scratch:
         if found is None:
             found = self._arrays[key] = np.empty(shape, dtype)
         return found
+
+    def ones(self, n: int, dtype: Any) -> NDArray[Any]:
+        """(n,) ones, not to be written to."""
+        key = "ones", (n,), dtype
+        found = self._arrays.get(key)
+        if found is None:
+            found = self._arrays[key] = np.ones(n, dtype)
+        return found

@@ -12,7 +12,7 @@ from experimenter.policies.actions import ActionHead
 from experimenter.policies.network import Params, Shape, hidden_layers
 from experimenter.policies.scratch import Scratch
 
-__all__ = ["LossParts", "LossWeights", "Minibatch", "loss_and_gradient"]
+__all__ = ["LossParts", "LossWeights", "Minibatch", "heads", "loss_and_gradient"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -71,11 +71,7 @@ def loss_and_gradient(
     works in ``scratch``.
     """
     n = len(batch.obs)
-    layers = hidden_layers(params, shape, batch.obs, scratch)
-    top = layers[-1] if layers else np.broadcast_to(batch.obs, (2, *batch.obs.shape))
-    out = top[0] @ params["actor.weight"] + params["actor.bias"]
-    value = (top[1] @ params["critic.weight"])[:, 0] + params["critic.bias"][0]
-
+    layers, out, value = heads(params, shape, batch.obs, scratch)
     made = head.forward(out, params.get("actor.log_std"), batch.raw)
     log_ratio = made.log_prob - batch.log_prob
     ratio = np.exp(log_ratio)
@@ -98,6 +94,17 @@ def loss_and_gradient(
     )
 
 
+def heads(params: Params, shape: Shape, obs: Array, scratch: Scratch) -> tuple[list[Array], Array, Array]:
+    """The hidden layers' activations (2, n, width), the actor's output (n, outputs) and the critic's values (n,)."""
+    layers = hidden_layers(params, shape, obs, scratch)
+    top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
+    out = np.matmul(top[0], params["actor.weight"])
+    out += params["actor.bias"]
+    value = np.matmul(top[1], params["critic.weight"][:, 0])
+    value += params["critic.bias"]
+    return layers, out, value
+
+
 def _mean(values: Array) -> float:
     """What ``values.mean()`` says, without its wrapper's checks: five of them a minibatch add up."""
     return float(np.add.reduce(values) / len(values))
@@ -116,28 +123,34 @@ def _backward(
     """From the derivatives by both heads' outputs to those by every weight."""
     top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
     np.matmul(top[0].T, d_out, out=gradient["actor.weight"])
-    np.add.reduce(d_out, axis=0, out=gradient["actor.bias"])
+    # Sums over rows as products with ones: a fraction of the time of a reduction along the first axis.
+    ones = scratch.ones(len(obs), d_out.dtype)
+    np.matmul(ones, d_out, out=gradient["actor.bias"])
     np.matmul(top[1].T, d_value, out=gradient["critic.weight"])
-    np.add.reduce(d_value, axis=0, out=gradient["critic.bias"])
+    np.matmul(ones, d_value, out=gradient["critic.bias"])
     if not layers:
         return
     d_h = scratch.array("by the top layer", top.shape, top.dtype)
     np.matmul(d_out, params["actor.weight"].T, out=d_h[0])
-    np.matmul(d_value, params["critic.weight"].T, out=d_h[1])
+    # A product over one term is none: multiplied row by row it takes a quarter of the time.
+    np.multiply(d_value, params["critic.weight"][:, 0], out=d_h[1])
     for i in range(len(layers) - 1, -1, -1):
-        d_z = _through(shape.activation, layers[i], d_h, scratch.array(f"by sum {i}", d_h.shape, d_h.dtype))
-        np.add.reduce(d_z, axis=1, keepdims=True, out=gradient[f"hidden.{i}.bias"])
+        d_z = _through(shape.activation, layers[i], d_h)
+        np.matmul(ones, d_z, out=gradient[f"hidden.{i}.bias"][:, 0])
         below = layers[i - 1].transpose(0, 2, 1) if i else obs.T
         np.matmul(below, d_z, out=gradient[f"hidden.{i}.weight"])
         if i:
-            d_h = scratch.array(f"by layer {i - 1}", layers[i - 1].shape, d_z.dtype)
-            np.matmul(d_z, params[f"hidden.{i}.weight"].transpose(0, 2, 1), out=d_h)
+            free = layers[i]
+            if free.shape != layers[i - 1].shape:
+                free = scratch.array(f"by layer {i - 1}", layers[i - 1].shape, d_z.dtype)
+            d_h = np.matmul(d_z, params[f"hidden.{i}.weight"].transpose(0, 2, 1), out=free)
 
 
-def _through(activation: str, h: Array, d_h: Array, out: Array) -> Array:
-    """Derivatives by what went into the activation, given its values and the derivatives by those."""
+def _through(activation: str, h: Array, d_h: Array) -> Array:
+    """Derivatives by what went into the activation, given its values, which are used up, and the derivatives by
+    those, which become them. Fewer arrays stay in the second-level cache."""
     if activation == "tanh":
-        np.square(h, out=out)
-        np.subtract(1.0, out, out=out)
-        return np.multiply(d_h, out, out=out)
-    return np.multiply(d_h, h > 0, out=out)
+        np.square(h, out=h)
+        np.subtract(1.0, h, out=h)
+        return np.multiply(d_h, h, out=d_h)
+    return np.multiply(d_h, h > 0, out=d_h)

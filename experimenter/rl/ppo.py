@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from experimenter.policies.scratch import Scratch
 from experimenter.records import Design, Hyperparameters
 from experimenter.rl.adam import Adam, clip_norm
 from experimenter.rl.dormant import dormant_share
-from experimenter.rl.gradient import LossWeights, Minibatch, loss_and_gradient
+from experimenter.rl.gradient import LossWeights, Minibatch, heads, loss_and_gradient
 from experimenter.rl.plugin import AlgorithmPlugin
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ __all__ = [
 Array = NDArray[np.floating[Any]]
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+
+
+# Rows whose activations stay in the second-level cache.
+_BLOCK: Final = 256
 
 
 class PPO(AlgorithmPlugin):
@@ -118,12 +122,12 @@ def advantages(
     where the episode terminated; traces are cut where it ended either way.
     """
     delta = reward + gamma * next_value * ~terminated - value
-    keep = (gamma * lam) * ~(terminated | truncated)
+    keep = ((gamma * lam) * ~(terminated | truncated)).astype(value.dtype)
     result = np.empty_like(value)
     running = np.zeros(value.shape[1], dtype=value.dtype)
-    for t in range(len(value) - 1, -1, -1):
-        running = delta[t] + keep[t] * running
-        result[t] = running
+    for now, kept, made in zip(delta[::-1], keep[::-1], result[::-1], strict=True):
+        running = np.multiply(kept, running, out=made)
+        running += now
     return Advantages(result, result + value)
 
 
@@ -195,11 +199,11 @@ class Learner:
             )
 
     def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
-        """Log-probabilities and values (n,) of a whole rollout at once."""
-        layers = hidden_layers(self.params, self.shape, obs)
-        top = layers[-1] if layers else np.broadcast_to(obs, (2, *obs.shape))
-        out = top[0] @ self.params["actor.weight"] + self.params["actor.bias"]
-        value = (top[1] @ self.params["critic.weight"])[:, 0] + self.params["critic.bias"][0]
+        """Log-probabilities and values (n,) of a whole rollout."""
+        out, value = np.empty((len(obs), self.head.outputs), obs.dtype), np.empty(len(obs), obs.dtype)
+        for start in range(0, len(obs), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            out[part], value[part] = heads(self.params, self.shape, obs[part], self._scratch)[1:]
         return self.head.forward(out, self.params.get("actor.log_std"), raw).log_prob, value
 
     def dormant_share(self, obs: Floats, threshold: float = 0.025) -> float:
