@@ -42,7 +42,8 @@ class Task:
     ``settings`` go by the names of ``experimenter.records.Hyperparameters``, or of its replay algorithms' settings;
     ``spec``, ``judge`` and ``features`` are records as plain JSON; ``usual_vector`` is the kind of vector environment
     that the engine would choose where ``vector`` forces none. ``members`` trainings (seeds ``seed``, ``seed`` + 1, …)
-    over ``processes`` processes, one by one where they are not ``batched``. With a ``threshold`` the policy is looked
+    over ``processes`` processes, one by one where they are not ``batched``; ``cores`` is how many one of the engine's
+    trainings may step its environments on. With a ``threshold`` the policy is looked
     at every ``look_every`` steps, the clock stopped, and the training ends when the mean of its greedy episodes
     reaches it. The judge plays ``episodes``. ``warm`` trains a little first, outside of what is timed. ``ends`` "first
     step" leaves the process at the first step in an environment. ``began`` is the clock (``time.monotonic``) just
@@ -64,6 +65,7 @@ class Task:
     look_every: int = 8192
     members: int = 1
     processes: int = 1
+    cores: int = 1
     batched: bool = True
     warm: bool = True
     ends: str = "training"

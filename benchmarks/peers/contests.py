@@ -75,7 +75,7 @@ CLEANRL: Final = Side("cleanrl", needs=("module:torch",), extra=True)
 SBX: Final = Side("sbx", needs=("module:sbx",), extra=True)
 LOOPED: Final = Side("ours", {"vector": "sync"})
 CHOSEN: Final = Side("ours", chosen=True)
-POOLED: Final = Side("ours", {"vector": "envpool"}, needs=("module:envpool",))
+POOLED: Final = Side("ours", {"vector": "envpool", "cores": 2}, needs=("module:envpool",))
 SAC: Final = Side("ours", STRETCHES, needs=("module:mujoco",))
 SBX_SAC: Final = Side("ours", STRETCHES | {"algorithm": "sbx-sac"}, needs=("module:sbx", "module:mujoco"))
 

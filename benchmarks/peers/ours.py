@@ -143,7 +143,8 @@ def job_of(task: Task, folder: Path) -> TrainJob:
 
 def _switches(task: Task) -> dict[str, Any]:
     """What a job chooses beyond its design: where environments are stepped, and what learns."""
-    return {"vector": task.vector or task.usual_vector or "sync", "learner": task.learner or "auto"}
+    vector = task.vector or task.usual_vector or "sync"
+    return {"vector": vector, "learner": task.learner or "auto", "cores": task.cores}
 
 
 def _design(task: Task) -> Design:

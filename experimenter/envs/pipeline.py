@@ -112,7 +112,8 @@ class Pipeline:
         self.parts = parts
         self.left_out = left_out
         self._binary = binary
-        self.size = sum(part.size for part in parts)
+        self._sizes = tuple(part.size for part in parts)
+        self.size = sum(self._sizes)
         self._encoders = tuple(_encoder(part) for part in parts)
 
     @classmethod
@@ -181,9 +182,9 @@ class Pipeline:
             return arrays[0].reshape(n, -1).astype(np.float32)
         out = np.zeros((n, self.size), dtype=np.float32)
         column = 0
-        for part, encoder, array in zip(self.parts, self._encoders, arrays, strict=True):
+        for size, encoder, array in zip(self._sizes, self._encoders, arrays, strict=True):
             encoder(array.reshape(n, -1), out, column)
-            column += part.size
+            column += size
         return out
 
     def to_json(self) -> Json:

@@ -185,18 +185,20 @@ class Learner:
     def _shuffled(self, whole: Minibatch, size: int, rng: np.random.Generator) -> Iterator[Minibatch]:
         """One epoch's minibatches. All rows are gathered at once: each minibatch is a stretch of them."""
         order, start = rng.permutation(len(whole.obs)), 0
-        obs, raw, log_prob, advantage, target = (
-            np.take(
-                array, order, axis=0, mode="clip", out=self._scratch.array(name, array.shape, array.dtype)
-            )
-            for name, array in whole.named()
-        )
         for length in _lengths(len(order), size):
-            part = slice(start, start + length)
+            part = order[start : start + length]
             start += length
-            yield Minibatch(
-                obs[part], raw[part], log_prob[part], _standardised(advantage[part]), target[part]
+            obs, raw, log_prob, advantage, target = (
+                np.take(
+                    array,
+                    part,
+                    axis=0,
+                    mode="clip",
+                    out=self._scratch.array(name, (length, *array.shape[1:]), array.dtype),
+                )
+                for name, array in whole.named()
             )
+            yield Minibatch(obs, raw, log_prob, _standardised(advantage), target)
 
     def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
         """Log-probabilities and values (n,) of a whole rollout."""

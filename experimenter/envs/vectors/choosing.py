@@ -197,7 +197,7 @@ def make_vector(
 ) -> Vector:
     """A vector environment of the kind; ``specs``: one for all rows, or one for each; ``wrap`` needs ``sync``.
 
-    ``workers``: how many processes, for that kind, and ``silence``: seconds after which whoever watches this process
+    ``workers``: how many processes, or EnvPool's threads, for these kinds, and ``silence``: seconds after which whoever watches this process
     takes it for hanging. Raises UsageError where the kind cannot be made.
     """
     rows = [*specs] if not isinstance(specs, EnvSpec) else [specs]
@@ -217,5 +217,5 @@ def make_vector(
     if kind == "envpool":
         from experimenter.envs.vectors.pool import EnvPoolVector
 
-        return EnvPoolVector(every, num_envs)
+        return EnvPoolVector(every, num_envs, threads=min(workers or 1, num_envs))
     raise UsageError(f"There is no kind of vector environment called {kind!r}.", did_you_mean(kind, KINDS))
