@@ -5,11 +5,12 @@ from __future__ import annotations
 from experimenter import plugins
 from experimenter.budget import check
 from experimenter.config import Settings
+from experimenter.contracts import Algorithm
 from experimenter.envs.records import EnvCard
-from experimenter.errors import BudgetError, ConfigError, UsageError, did_you_mean
+from experimenter.errors import BudgetError, ConfigError, TrainingFault, UsageError, did_you_mean
 from experimenter.loop.consulting import check_planners, check_words, expected, settled
 from experimenter.loop.plan import Plan, affordable, make_plan, nominal_steps
-from experimenter.records import Budget
+from experimenter.records import Budget, Design, Phase, WeightedEnv
 
 __all__ = ["admit", "budget_of", "check_algorithm", "plan_of"]
 
@@ -32,9 +33,11 @@ def admit(wish: str, judge_visibility: str, settings: Settings) -> Settings:
 
 
 def check_algorithm(settings: Settings, card: EnvCard) -> None:
+    """Raises UsageError where the algorithm cannot learn in the card's environment at all."""
     from experimenter.rl.algorithms import algorithm
 
-    learns = algorithm(settings.algorithm).actions
+    chosen = algorithm(settings.algorithm)
+    learns = chosen.actions
     if card.action_kind not in learns:
         kinds = " or ".join(kind.replace("_", " ") for kind in learns)
         raise UsageError(
@@ -42,6 +45,24 @@ def check_algorithm(settings: Settings, card: EnvCard) -> None:
             f"{card.action_kind.replace('_', ' ')}.",
             "Leave --algorithm out: ppo learns both.",
         )
+    _check_policy(chosen, card)
+
+
+def _check_policy(chosen: Algorithm, card: EnvCard) -> None:
+    """A policy as the algorithm wants it must fit what is seen and done: one with a mask must see the mask."""
+    from experimenter.envs.pipeline import Pipeline
+    from experimenter.envs.spaces import space_from_json
+    from experimenter.policies.policy import Policy
+
+    target = Phase(environments=(WeightedEnv(environment=card.spec),), steps=1)
+    design = Design(name="fit", algorithm=chosen.name, phases=(target,), network=chosen.network(card))
+    pipeline = Pipeline.for_space(space_from_json(card.observation_space), card.spec.family)
+    said = chosen.says(chosen.settled(design))
+    try:
+        Policy(pipeline, None, design.network, {}, card.observation_space, card.action_space, said=said)
+    except TrainingFault as fault:
+        told = f"{card.spec.id} cannot be learnt by {chosen.name.upper()}: {fault.message}."
+        raise UsageError(told, fault.hint) from fault
 
 
 def _check_words(wish: str) -> None:

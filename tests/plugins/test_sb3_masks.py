@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from experimenter.config import Settings
+from experimenter.envs.card import extract_card
+from experimenter.envs.make import spec_for
 from experimenter.envs.pipeline import Pipeline
 from experimenter.envs.spaces import space_to_json
 from experimenter.errors import ExperimenterError, TrainingFault, UsageError
 from experimenter.identity import seeds
 from experimenter.judge.evaluate import evaluate
+from experimenter.loop.admission import check_algorithm
 from experimenter.policies.network import initial_params, views
 from experimenter.policies.policy import Policy, load_policy
 from experimenter.records import EnvSpec, Hyperparameters, JudgeSpec, Network
@@ -99,6 +103,15 @@ def test_a_training_that_is_cut_short_goes_on_with_the_same_bytes(tmp_path: Path
 def test_where_there_is_no_mask_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingFault, match="no part 'action_mask' of 2"):
         train(sample_job(tmp_path, "maskable-ppo", environment=CARTPOLE), quiet)
+
+
+def test_a_run_is_refused_before_anything_is_trained_where_there_is_no_mask() -> None:
+    card = extract_card(spec_for("CartPole-v1"), judge=None)
+    with pytest.raises(
+        UsageError, match=r"CartPole-v1 cannot be learnt by MASKABLE-PPO: no part 'action_mask'"
+    ):
+        check_algorithm(Settings(algorithm="maskable-ppo"), card)
+    check_algorithm(Settings(algorithm="maskable-ppo"), extract_card(spec_for(RULES.id), judge=None))
 
 
 def test_a_mask_is_not_normalised(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def make_vector(
 ) -> Vector:
     """A vector environment of the kind; ``specs``: one for all rows, or one for each; ``wrap`` needs ``sync``.
 
-    ``workers``: how many processes, or EnvPool's threads, for these kinds, and ``silence``: seconds after which whoever watches this process
+    ``workers``: how many processes, or EnvPool's threads; ``silence``: seconds after which whoever watches this process
     takes it for hanging. Raises UsageError where the kind cannot be made.
     """
     rows = [*specs] if not isinstance(specs, EnvSpec) else [specs]
