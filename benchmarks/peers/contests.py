@@ -138,7 +138,7 @@ _ALL: Final = (
     ),
     Contest(
         "cartpole-475", "CartPole, seconds until 20 greedy episodes average 475, the same settings", "reached",
-        STANDING, {"engine": OURS, "sb3": SB3}, Asked(at_most=0.25, against="sb3"), pairs=9,
+        STANDING, {"engine": OURS, "sb3": SB3}, Asked(at_most=0.25, against="sb3"), pairs=25,
     ),
     Contest(
         "cartpole-475-chosen", "the same, with the engine's own settings", "reached", STANDING,
@@ -177,11 +177,11 @@ _ALL: Final = (
     _share_of_raw("halfcheetah", "HalfCheetah-v5", SAME, 0.75, "module:mujoco"),
     _share_of_raw("lunarlander", "LunarLander-v3", SAME, 0.70, "module:Box2D"),
     Contest(
-        "envpool-lunarlander", "LunarLander with EnvPool, one training", "rate", LAND,
+        "envpool-lunarlander", "LunarLander with EnvPool on two threads, one training", "rate", LAND,
         {"engine": POOLED, "sb3": SB3}, Asked(at_least=3.5, against="sb3"),
     ),
     Contest(
-        "envpool-doorkey", "DoorKey-5x5 with EnvPool, one training, one-hot views for both", "rate",
+        "envpool-doorkey", "DoorKey-5x5 with EnvPool on two threads, one training, one-hot views for both", "rate",
         {"env": "MiniGrid-DoorKey-5x5-v0", "steps": 32_768, "settings": GRID},
         {"engine": POOLED, "sb3": SB3}, Asked(at_least=5.5, against="sb3"),
     ),
@@ -200,7 +200,7 @@ _ALL: Final = (
     ),
     Contest(
         "sac-hopper-quality", "SAC on Hopper, final true score", "score", HOP | {"steps": 10_000, "judge_it": True},
-        {"engine": SAC, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), pairs=40, span=3000.0,
+        {"engine": SAC, "sb3": SB3}, Asked(at_least=-0.05, against="sb3"), pairs=12, span=3000.0,
     ),
     Contest(
         "sb3-vectors", "which of its vector environments is the fastest for Stable-Baselines3 on CartPole", "rate",
