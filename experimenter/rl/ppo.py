@@ -183,22 +183,20 @@ class Learner:
         return UpdateStats(policy, critic, entropy, kl, clipped, norm / count, explained, finite)
 
     def _shuffled(self, whole: Minibatch, size: int, rng: np.random.Generator) -> Iterator[Minibatch]:
-        """One epoch's minibatches. All rows are gathered at once: each minibatch is a stretch of them."""
+        """One epoch's minibatches, each gathered only when it is learnt from: it is in the cache then."""
         order, start = rng.permutation(len(whole.obs)), 0
         for length in _lengths(len(order), size):
             part = order[start : start + length]
             start += length
             obs, raw, log_prob, advantage, target = (
-                np.take(
-                    array,
-                    part,
-                    axis=0,
-                    mode="clip",
-                    out=self._scratch.array(name, (length, *array.shape[1:]), array.dtype),
-                )
-                for name, array in whole.named()
+                self._gathered(name, array, part) for name, array in whole.named()
             )
             yield Minibatch(obs, raw, log_prob, _standardised(advantage), target)
+
+    def _gathered(self, name: str, array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows, in the place that the last ones of this name and number stood in."""
+        room = self._scratch.array(name, (len(rows), *array.shape[1:]), array.dtype)
+        return np.take(array, rows, axis=0, mode="clip", out=room)
 
     def _judge(self, obs: Floats, raw: NDArray[Any]) -> tuple[Array, Array]:
         """Log-probabilities and values (n,) of a whole rollout."""
