@@ -267,7 +267,15 @@ def test_a_service_that_goes_away_leaves_nothing_behind(capsys, served, tmp_path
     assert not (tmp_path / "experiments").exists()
 
 
-def test_ctrl_c_says_what_was_done_and_stores_nothing(capsys, served, tmp_path, briefly):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal, also where these tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_says_what_was_done_and_stores_nothing(capsys, served, tmp_path, briefly, interruptible):
     told = truths()
     count = iter(range(1000))
 
