@@ -223,9 +223,10 @@ def test_kept_answers_are_not_asked_again_and_a_cut_line_is(tmp_path, engine):
     assert asked == ["a", "b", "d"] and len(file.read_text().splitlines()) == 2
 
 
-def test_a_file_that_holds_no_answers_is_refused_and_left_as_it_is(tmp_path):
+@pytest.mark.parametrize("text", ["buy milk\n", "buy milk", "buy milk\nand bre"])
+def test_a_file_that_holds_no_answers_is_refused_and_left_as_it_is(tmp_path, text):
     file = tmp_path / "notes.txt"
-    file.write_text("buy milk\n")
+    file.write_text(text)
     done = script("engine.py", "--only", "first-step", "--keep", str(file))
     assert done.returncode == 2 and "notes.txt, line 1: not an answer" in done.stderr
-    assert file.read_text() == "buy milk\n"
+    assert file.read_text() == text

@@ -6,11 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Kept", "SpoiltFile"]
 
 Answered = dict[str, Any]
+
+
+_BEGINNING: Final = b'{"asked": '
 
 
 class SpoiltFile(Exception):
@@ -44,15 +47,17 @@ class Kept:
             written = path.read_bytes() if path.exists() else b""
             whole = written[: written.rfind(b"\n") + 1]
             lines = whole.decode().splitlines()
-            if len(whole) < len(written):
-                os.truncate(path, len(whole))
         except (OSError, UnicodeDecodeError) as failure:
             raise SpoiltFile(f"{path} cannot be used: {failure}") from failure
         for number, line in enumerate(lines, 1):
             try:
                 self._answers |= {_key(entry["asked"]): entry["answer"] for entry in [json.loads(line)]}
             except (ValueError, KeyError, TypeError):
-                raise SpoiltFile(f"{path}, line {number}: not an answer that was kept") from None
+                raise _spoilt(path, number) from None
+        if cut := written[len(whole) :]:
+            if not cut.startswith(_BEGINNING[: len(cut)]):
+                raise _spoilt(path, len(lines) + 1)
+            os.truncate(path, len(whole))
 
     def _write(self, key: str) -> None:
         if self._path is None:
@@ -65,6 +70,10 @@ class Kept:
                 os.fsync(file.fileno())
         except OSError as failure:
             raise SpoiltFile(f"{self._path} cannot be written: {failure}") from failure
+
+
+def _spoilt(path: Path, line: int) -> SpoiltFile:
+    return SpoiltFile(f"{path}, line {line}: not an answer that was kept")
 
 
 def _key(question: Any) -> str:
